@@ -18,8 +18,11 @@ try "$REG/no/such:1: not found"
 printf 'FROM 127.0.0.1:1/down:1\nRUN true\n' >"$W/ctx/Dockerfile"
 try 'connect: connection refused'
 printf 'FROM base\nADD broken.tar.gz /x/\nRUN true\n' >"$W/ctx/Dockerfile"
-(printf 'this is no gzip' | gzip | head -c 20; head -c 500 /dev/zero) >"$W/ctx/broken.tar.gz"
-rm -f "$W/ctx/broken.tar.gz"
+mkdir "$W/t"
+head -c 100000 /dev/urandom >"$W/t/f"
+tar -C "$W/t" -czf - f | head -c 50000 >"$W/ctx/broken.tar.gz"
+try 'unexpected EOF'
+rm "$W/ctx/broken.tar.gz"
 printf '' >"$W/ctx/Dockerfile"
 try 'the Dockerfile cannot be empty'
 rm "$W/ctx/Dockerfile"
