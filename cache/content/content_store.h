@@ -53,7 +53,8 @@ class BlobSource {
 };
 
 // Thread-safe. Blocking: call it from a job, never from the scheduler thread.
-// Blobs that nothing leases (see lease.h) go at the next sweep.
+// Blobs that no record and no named lease (RefStore::KeepBlobs) holds go at the
+// next sweep; a Hold bridges the time between a blob's commit and that.
 class ContentStore : public BlobSource {
  public:
   virtual StatusOr<std::unique_ptr<BlobReader>> Open(const Digest& digest) = 0;  // NOT_FOUND
@@ -63,8 +64,11 @@ class ContentStore : public BlobSource {
   virtual StatusOr<std::unique_ptr<BlobWriter>> NewWriter() = 0;
   virtual StatusOr<BlobStat> Stat(const Digest& digest) = 0;  // NOT_FOUND
   virtual StatusOr<std::vector<BlobStat>> List() = 0;
-  // Deletes every blob for which `is_live` is false. Open readers stay valid.
-  // Returns the bytes freed.
+  // While the result lives, no blob is swept that was committed, opened or found
+  // by Stat after this call. Take one before a set of blobs is made or looked up.
+  virtual std::shared_ptr<void> Hold() = 0;
+  // Deletes every blob for which `is_live` is false and that no Hold protects.
+  // Open readers stay valid. Returns the bytes freed.
   virtual StatusOr<uint64_t> Sweep(const std::function<bool(const Digest&)>& is_live) = 0;
 };
 
