@@ -32,6 +32,9 @@ class JobContext {
   virtual std::stop_token stop() const = 0;
   // Digest-affecting behaviour that the build pins (10, 20, 30).
   virtual int compatibility_version() const = 0;
+  // Solves an edge as part of this vertex, for all of its builds. Blocks; only from
+  // Exec of an op whose pool is kOwnThread (a job on a pool never waits for a job).
+  virtual StatusOr<cache::Ref> SubBuild(const llb::Edge& edge) = 0;
   // A value computed once per build and key, shared by its vertices (image resolution …).
   virtual StatusOr<std::string> Memo(std::string_view key,
                                      const std::function<StatusOr<std::string>()>& compute) = 0;
@@ -69,8 +72,8 @@ class Op {
   // one per output. CANCELLED when the stop token fired.
   virtual StatusOr<std::vector<cache::Ref>> Exec(const std::vector<cache::Ref>& inputs,
                                                  JobContext& context) = 0;
-  // Which pool runs Exec.
-  enum class Pool { kExec, kNetwork, kDisk };
+  // Which pool runs Exec; kOwnThread is for ops that wait for a SubBuild.
+  enum class Pool { kExec, kNetwork, kDisk, kOwnThread };
   virtual Pool pool() const = 0;
 };
 
