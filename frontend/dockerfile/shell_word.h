@@ -1,0 +1,57 @@
+// ShellLex: quotes, escapes and variables of one word or line, as the Dockerfile
+// has them (`$x`, `${x:-y}`, `${x#pat}`, `${x/a/b}`). Not a shell: no commands,
+// no arithmetic, no globbing.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace kiln::dockerfile {
+
+// Where variables come from.
+class Env {
+ public:
+  virtual ~Env() = default;
+  virtual std::optional<std::string> Get(std::string_view name) const = 0;
+  virtual std::vector<std::string> Keys() const = 0;
+};
+
+// Env over "K=V" texts; the last of one name counts. Keys in order of the texts.
+class ListEnv : public Env {
+ public:
+  ListEnv() = default;
+  explicit ListEnv(const std::vector<std::string>& texts);
+  std::optional<std::string> Get(std::string_view name) const override;
+  std::vector<std::string> Keys() const override { return keys_; }
+
+ private:
+  std::map<std::string, std::string, std::less<>> values_;
+  std::vector<std::string> keys_;
+};
+
+struct WordResult {
+  std::string word;                 // one word, quotes removed
+  std::vector<std::string> words;   // split at blanks after expansion
+  std::set<std::string> matched;    // variables that were found
+  std::set<std::string> unmatched;  // and those that were not
+};
+
+// Plain settings; copy and change them at will. Safe on every thread.
+struct ShellLex {
+  char escape = '\\';
+  bool raw_quotes = false;       // quotes stay in the result
+  bool raw_escapes = false;      // escape characters stay
+  bool skip_quotes = false;      // quotes are ordinary characters
+  bool skip_unset_env = false;   // references to unset variables stay as written
+
+  // UNKNOWN "failed to process \"…\": …". On error `*unmatched` of the result is lost.
+  StatusOr<WordResult> Process(std::string_view word, const Env& env) const;
+};
+
+}  // namespace kiln::dockerfile
