@@ -1,0 +1,113 @@
+// Unit tests of the daemon's configuration: file, sizes, flags.
+#include "cmd/buildkitd/config.h"
+
+#include <gtest/gtest.h>
+
+#include "cmd/buildkitd/flags.h"
+#include "cmd/buildkitd/gc_defaults.h"
+
+namespace kiln::buildkitd {
+namespace {
+
+TEST(Config, MistakesAreNamedInTheReferencesWords) {
+  const struct {
+    const char* toml;
+    const char* error;
+  } cases[] = {
+      {"root = 5",
+       "failed to parse config: toml: cannot decode TOML integer into struct field "
+       "config.Config.Root of type string"},
+      {"[worker.oci]\nenabled = \"yes\"",
+       "failed to parse config: toml: cannot decode TOML string into struct field "
+       "config.OCIConfig.Enabled of type *bool"},
+      {"[[worker.oci.gcpolicy]]\nmaxUsedSpace = \"much\"",
+       "failed to parse config: toml: invalid disk space much"},
+      {"root = \"/a\"\nroot = \"/b\"", "failed to parse config: toml: key root is already defined"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.toml);
+    auto config = ParseConfig(c.toml);
+    ASSERT_FALSE(config.ok());
+    EXPECT_EQ(config.status().message(), c.error);
+  }
+}
+
+TEST(Config, UnknownKeysAreIgnoredAndKnownOnesRead) {
+  auto config = ParseConfig(R"(
+nonsense = 1
+root = "/state"
+insecure-entitlements = ["network.host"]
+[grpc]
+  address = ["tcp://127.0.0.1:1", "unix:///x"]
+  gid = 5
+[worker.oci]
+  max-parallelism = 3
+  gckeepstorage = "10GB"
+  [[worker.oci.gcpolicy]]
+    keepDuration = "48h"
+    reservedSpace = "20%"
+    filters = ["type==regular"]
+[registry."docker.io"]
+  mirrors = ["localhost:5000"]
+  http = true
+[dns]
+  nameservers = ["1.1.1.1"]
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->root, "/state");
+  EXPECT_EQ(config->addresses.size(), 2u);
+  EXPECT_EQ(*config->gid, 5);
+  EXPECT_EQ(config->oci.max_parallelism, 3);
+  EXPECT_EQ(config->oci.gc.keep_storage.bytes, int64_t{10} << 30);
+  ASSERT_EQ(config->oci.gc.policies.size(), 1u);
+  EXPECT_EQ(config->oci.gc.policies[0].keep_duration, int64_t{48} * 3600 * 1'000'000'000);
+  EXPECT_EQ(config->oci.gc.policies[0].reserved_space.percentage, 20);
+  EXPECT_EQ(config->registries["docker.io"].mirrors[0], "localhost:5000");
+  EXPECT_TRUE(*config->registries["docker.io"].http);
+  EXPECT_EQ(config->dns->nameservers[0], "1.1.1.1");
+}
+
+TEST(Flags, WinOverDefaultsInAllTheirSpellings) {
+  const char* argv[] = {"buildkitd", "--config=/nonexistent/x.toml", "--root", "/r",
+                        "-addr",     "unix:///a",                    "--addr=unix:///b",
+                        "--debug",   "--oci-worker=false",           "--oci-worker-gc=false",
+                        "--oci-worker-labels=a=b"};
+  auto line = ParseCommandLine(std::size(argv), argv);
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.root, "/r");
+  EXPECT_EQ(line->config.addresses, (std::vector<std::string>{"unix:///a", "unix:///b"}));
+  EXPECT_EQ(line->config.log_level, "debug");
+  EXPECT_EQ(line->config.oci.enabled, std::optional<bool>(false));
+  EXPECT_EQ(line->config.oci.gc.gc, std::optional<bool>(false));
+  EXPECT_EQ(line->config.oci.labels["a"], "b");
+}
+
+TEST(Flags, UnknownOnesAreRefused) {
+  const char* argv[] = {"buildkitd", "--nosuch"};
+  testing::internal::CaptureStdout();
+  auto line = ParseCommandLine(2, argv);
+  testing::internal::GetCapturedStdout();
+  ASSERT_FALSE(line.ok());
+  EXPECT_EQ(line.status().message(), "flag provided but not defined: -nosuch");
+}
+
+TEST(GcRules, DefaultsAreFourTiersAndOffIsNone) {
+  GcConfig config;
+  auto rules = GcRules(config, "/");
+  ASSERT_EQ(rules.size(), 4u);
+  EXPECT_EQ(rules[0].max_used_bytes, 512'000'000);
+  EXPECT_EQ(rules[1].keep_duration, int64_t{60} * 24 * 3600 * 1'000'000'000);
+  EXPECT_TRUE(rules[3].all);
+  config.gc = false;
+  EXPECT_TRUE(GcRules(config, "/").empty());
+}
+
+TEST(GcRules, KeepStorageFlagIsInMegabytes) {
+  GcConfig config;
+  ASSERT_TRUE(ParseKeepStorage("100,200,300", &config).ok());
+  EXPECT_EQ(FormatGcConfig(config, "/"), "100,200,300");
+  EXPECT_FALSE(ParseKeepStorage("x", &config).ok());
+}
+
+}  // namespace
+}  // namespace kiln::buildkitd
