@@ -1,0 +1,130 @@
+#include "worker/exec/container_process.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/strings.h"
+
+namespace kiln::worker::exec {
+namespace {
+
+constexpr int kKillRetryMillis = 50;
+
+std::vector<std::string> OwnEnvironment() {
+  std::vector<std::string> env;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    env.emplace_back(*entry);
+  }
+  return env;
+}
+
+StatusOr<int> CallRuntime(std::vector<std::string> argv) {
+  ProcessOptions options;
+  options.argv = std::move(argv);
+  options.env = OwnEnvironment();
+  ASSIGN_OR_RETURN(CommandOutput result, RunCommand(std::move(options), {}, {}));
+  return result.exit_code;
+}
+
+// Pumps output and waits; one object per call.
+class RuntimeLoop {
+ public:
+  RuntimeLoop(const RuntimeCall& call, const OutputFn& output, std::stop_token stop)
+      : call_(call), output_(output), stop_(std::move(stop)) {}
+
+  StatusOr<RuntimeExit> Run() {
+    wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    RETURN_IF_ERROR(Start());
+    std::stop_callback on_stop(stop_, [this] {
+      uint64_t one = 1;
+      [[maybe_unused]] ssize_t ignored = ::write(wake_.get(), &one, sizeof one);
+    });
+    while (out_.valid() || err_.valid() || !exited_) {
+      RETURN_IF_ERROR(Step());
+    }
+    ASSIGN_OR_RETURN(exit_.code, process_->Wait());
+    return exit_;
+  }
+
+ private:
+  Status Start() {
+    ASSIGN_OR_RETURN(Pipe out, MakePipe());
+    ASSIGN_OR_RETURN(Pipe err, MakePipe());
+    ProcessOptions options;
+    options.argv = {call_.binary, "--log", JoinPath(call_.bundle, "log.json"),
+                    "--log-format", "json", "run", "--bundle", call_.bundle, call_.id};
+    options.env = OwnEnvironment();
+    options.stdout_fd = out.write.get();
+    options.stderr_fd = err.write.get();
+    ASSIGN_OR_RETURN(Process process, Process::Start(options));
+    process_.emplace(std::move(process));
+    out_ = std::move(out.read);
+    err_ = std::move(err.read);
+    return OkStatus();
+  }
+
+  Status Step() {
+    pollfd fds[4] = {{out_.get(), POLLIN, 0},
+                     {err_.get(), POLLIN, 0},
+                     {exited_ ? -1 : process_->pidfd(), POLLIN, 0},
+                     {exit_.stopped ? -1 : wake_.get(), POLLIN, 0}};
+    int timeout = exit_.stopped && !killed_ && !exited_ ? kKillRetryMillis : -1;
+    if (::poll(fds, 4, timeout) < 0 && errno != EINTR) {
+      return ErrnoStatus(errno, "poll");
+    }
+    if (fds[0].revents != 0) Read(out_, 1);
+    if (fds[1].revents != 0) Read(err_, 2);
+    if (fds[2].revents != 0) exited_ = true;
+    if (fds[3].revents != 0) exit_.stopped = true;
+    if (exit_.stopped && !killed_ && !exited_) Kill();
+    return OkStatus();
+  }
+
+  void Read(UniqueFd& fd, int stream) {
+    char buffer[32768];
+    ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
+    if (count > 0) {
+      output_(stream, {buffer, static_cast<size_t>(count)});
+    } else if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
+      fd.Reset();
+    }
+  }
+
+  // Fails while the container is not there yet; then it is tried again.
+  void Kill() {
+    StatusOr<int> code = CallRuntime({call_.binary, "--log", JoinPath(call_.bundle, "log.json"),
+                                      "--log-format", "json", "kill", call_.id, "9"});
+    killed_ = code.ok() && *code == 0;
+  }
+
+  const RuntimeCall& call_;
+  const OutputFn& output_;
+  std::stop_token stop_;
+  std::optional<Process> process_;
+  UniqueFd out_, err_, wake_;
+  RuntimeExit exit_;
+  bool exited_ = false;
+  bool killed_ = false;
+};
+
+}  // namespace
+
+StatusOr<RuntimeExit> RunContainer(const RuntimeCall& call, const OutputFn& output,
+                                   std::stop_token stop) {
+  return RuntimeLoop(call, output, std::move(stop)).Run();
+}
+
+void DeleteContainer(const std::string& binary, const std::string& id) {
+  StatusOr<int> code = CallRuntime({binary, "delete", "--force", id});
+  if (!code.ok()) {
+    log::Warning(StrCat("delete container ", id, ": ", code.status().message()));
+  }
+}
+
+}  // namespace kiln::worker::exec

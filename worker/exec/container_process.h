@@ -1,0 +1,30 @@
+// One `runc run` from start to end: its output, its exit code, its death on request.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "base/status.h"
+#include "worker/exec/executor.h"
+
+namespace kiln::worker::exec {
+
+struct RuntimeCall {
+  std::string binary;
+  std::string bundle;
+  std::string id;
+};
+
+struct RuntimeExit {
+  int code = 0;
+  bool stopped = false;  // the stop token fired while it ran
+};
+
+// Blocks until the runtime has ended and every writer of its output is gone. On a
+// stop request the container's first process gets SIGKILL until it is dead.
+StatusOr<RuntimeExit> RunContainer(const RuntimeCall& call, const OutputFn& output,
+                                   std::stop_token stop);
+// Removes a container by force; what is not there is fine.
+void DeleteContainer(const std::string& binary, const std::string& id);
+
+}  // namespace kiln::worker::exec

@@ -1,0 +1,37 @@
+// Network namespaces of steps: the host's, an empty one, or one set up by CNI plugins.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "worker/exec/executor.h"
+#include "worker/exec/runtime_spec.h"
+
+namespace kiln::worker::exec {
+
+// A namespace in use by one step; taken down in the destructor.
+class NetworkLease {
+ public:
+  virtual ~NetworkLease() = default;
+  virtual NetworkNamespace network() const = 0;
+};
+
+// Thread-safe. Blocking.
+class NetworkProvider {
+ public:
+  virtual ~NetworkProvider() = default;
+  virtual StatusOr<std::unique_ptr<NetworkLease>> New(const std::string& hostname) = 0;
+};
+
+std::unique_ptr<NetworkProvider> MakeHostNetwork();
+std::unique_ptr<NetworkProvider> MakeNoNetwork();
+// Reads the configuration, removes namespaces that an earlier process left under
+// `root`, and sets one namespace up and down as a check.
+StatusOr<std::unique_ptr<NetworkProvider>> OpenCniNetwork(const std::string& root,
+                                                          const std::string& config_path,
+                                                          const std::string& binary_dir);
+// By mode: "auto" and "" take CNI if its configuration is there, else the host's.
+StatusOr<std::unique_ptr<NetworkProvider>> OpenDefaultNetwork(const ExecutorOptions& options);
+
+}  // namespace kiln::worker::exec

@@ -1,0 +1,289 @@
+// The executor over runc: one bundle per step under <root>/<id>.
+//
+// The folder is made before anything is mounted in it, so that the next start
+// finds and removes what a crash left. `runc run` goes without --keep: it then
+// removes the container itself, which saves a second start of runc per step.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/rooted.h"
+#include "base/strings.h"
+#include "worker/exec/container_mounts.h"
+#include "worker/exec/container_process.h"
+#include "worker/exec/container_user.h"
+#include "worker/exec/executor.h"
+#include "worker/exec/host_facts.h"
+#include "worker/exec/host_files.h"
+#include "worker/exec/mount_stubs.h"
+#include "worker/exec/network.h"
+#include "worker/exec/runtime_spec.h"
+
+namespace kiln::worker::exec {
+namespace {
+
+std::string RandomTraceparent() {
+  static thread_local std::mt19937_64 random{std::random_device{}()};
+  std::string bytes(24, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  std::string hex = HexEncode(bytes);
+  return StrCat("00-", hex.substr(0, 32), "-", hex.substr(32, 16), "-01");
+}
+
+// The folder of one step and the root mount in it; gone in the destructor.
+class Bundle {
+ public:
+  static StatusOr<std::unique_ptr<Bundle>> Make(const std::string& path) {
+    if (::mkdir(path.c_str(), 0711) != 0) {
+      return ErrnoStatus(errno, StrCat("mkdir ", path));
+    }
+    return std::unique_ptr<Bundle>(new Bundle(path));
+  }
+  ~Bundle() {
+    if (mounted_) cache::UnmountAll(rootfs()).IgnoreError();
+    Status removed = RemoveAll(path_);
+    if (!removed.ok()) log::Warning(StrCat("remove bundle: ", removed.message()));
+  }
+
+  Status MountRoot(const std::vector<cache::Mount>& mounts) {
+    RETURN_IF_ERROR(MakeDirs(rootfs(), 0700));
+    mounted_ = true;
+    return cache::MountAll(mounts, rootfs());
+  }
+  const std::string& path() const { return path_; }
+  std::string rootfs() const { return JoinPath(path_, "rootfs"); }
+
+ private:
+  explicit Bundle(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+  bool mounted_ = false;
+};
+
+// WORKDIR of the step: missing folders are the step's user's.
+Status MakeWorkingDir(const RootedTree& tree, const std::string& cwd, const ContainerUser& user) {
+  if (tree.Stat(cwd).ok()) {
+    return OkStatus();
+  }
+  StatusOr<std::string> resolved = tree.Resolve(cwd);
+  if (!resolved.ok()) {
+    return Annotate(resolved.status(), StrCat("working dir ", cwd, " points to invalid target"));
+  }
+  Status made = tree.MakeDirs(*resolved, 0755, [&](int fd, const std::string& path) -> Status {
+    return ::fchown(fd, user.uid, user.gid) == 0 ? OkStatus()
+                                                 : ErrnoStatus(errno, StrCat("chown ", path));
+  });
+  return Annotate(made, StrCat("failed to create working directory ", cwd));
+}
+
+// Why the step failed, with its exit code as typed detail; OK if the code is a valid one.
+Status ExitStatus(const RuntimeExit& exit, const std::vector<int>& valid) {
+  bool ok = valid.empty() ? exit.code == 0
+                          : std::find(valid.begin(), valid.end(), exit.code) != valid.end();
+  if (ok && !exit.stopped) {
+    return OkStatus();
+  }
+  std::string text = StrCat("exit code: ", exit.code);
+  if (exit.stopped) text += ": context canceled: context canceled";
+  Status status(exit.stopped ? StatusCode::kCancelled : StatusCode::kUnknown, std::move(text));
+  // ExitMessage{uint32 Code = 1}: one varint.
+  std::string bytes;
+  if (uint32_t code = static_cast<uint32_t>(exit.code); code != 0) {
+    bytes.push_back(0x08);
+    for (; code >= 0x80; code >>= 7) bytes.push_back(static_cast<char>((code & 0x7f) | 0x80));
+    bytes.push_back(static_cast<char>(code));
+  }
+  status.AddDetail(kExitMessageUrl, std::move(bytes));
+  return status;
+}
+
+class RuncExecutor : public Executor {
+ public:
+  RuncExecutor(ExecutorOptions options, std::string binary, HostFacts facts,
+               std::unique_ptr<NetworkProvider> network)
+      : options_(std::move(options)),
+        binary_(std::move(binary)),
+        facts_(std::move(facts)),
+        default_network_(std::move(network)),
+        resolv_conf_(options_.root, options_.dns) {}
+
+  Status Run(const ContainerMount& root, const std::vector<ContainerMount>& mounts,
+             const ProcessMeta& meta, const OutputFn& output, std::stop_token stop) override {
+    if (stop.stop_requested()) return CancelledError("context canceled");
+    const std::string id = NewId();
+    ASSIGN_OR_RETURN(std::unique_ptr<NetworkLease> network, Network(meta).New(meta.hostname));
+    ASSIGN_OR_RETURN(std::string resolv_conf, resolv_conf_.Get(meta.network));
+    ASSIGN_OR_RETURN(cache::MountLease root_lease, root.source());
+    ASSIGN_OR_RETURN(std::unique_ptr<Bundle> bundle, Bundle::Make(JoinPath(options_.root, id)));
+    const std::string hosts = JoinPath(bundle->path(), "hosts");
+    RETURN_IF_ERROR(WriteFileAtomic(hosts, HostsText(meta.hostname, meta.extra_hosts)));
+    RETURN_IF_ERROR(bundle->MountRoot(root_lease.mounts));
+    ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(bundle->rootfs()));
+
+    SpecInput input = BaseInput(meta);
+    input.id = id;
+    input.root_path = bundle->rootfs();
+    input.hosts_file = hosts;
+    input.resolv_conf = resolv_conf;
+    input.network = network->network();
+    return RunInBundle(*bundle, tree, mounts, std::move(input), output, std::move(stop));
+  }
+
+ private:
+  NetworkProvider& Network(const ProcessMeta& meta) {
+    switch (meta.network) {
+      case NetMode::kHost:
+        return *host_network_;
+      case NetMode::kNone:
+        return *no_network_;
+      default:
+        return *default_network_;
+    }
+  }
+
+  SpecInput BaseInput(const ProcessMeta& meta) const {
+    SpecInput input;
+    input.meta = &meta;
+    input.cgroup_parent = options_.cgroup_parent;
+    input.apparmor_profile = options_.apparmor_profile;
+    input.architecture = facts_.architecture;
+    input.host_capabilities = facts_.capabilities;
+    input.in_user_namespace = facts_.in_user_namespace;
+    input.seccomp = facts_.seccomp;
+    input.cgroup_namespace = facts_.cgroup_namespace;
+    input.no_process_sandbox = options_.no_process_sandbox;
+    input.rootless = options_.rootless;
+    if (meta.insecure) input.free_loop_device = FreeLoopDevice();
+    if (!options_.tracing_socket.empty() && PathExists(options_.tracing_socket)) {
+      input.tracing_socket = options_.tracing_socket;
+      input.traceparent = RandomTraceparent();
+    }
+    return input;
+  }
+
+  Status CheckSecurity(const ProcessMeta& meta) const {
+    if (options_.selinux && !facts_.selinux) {
+      return FailedPreconditionError("selinux is not available");
+    }
+    if (!meta.insecure && !options_.apparmor_profile.empty() && !facts_.apparmor) {
+      return FailedPreconditionError(
+          StrCat("AppArmor is not supported on this host, but the profile '",
+                 options_.apparmor_profile, "' was specified"));
+    }
+    return OkStatus();
+  }
+
+  Status RunInBundle(const Bundle& bundle, const RootedTree& tree,
+                     const std::vector<ContainerMount>& mounts, SpecInput input,
+                     const OutputFn& output, std::stop_token stop) {
+    const ProcessMeta& meta = *input.meta;
+    std::vector<std::string> targets;
+    for (const ContainerMount& mount : mounts) targets.push_back(mount.dest);
+    MountStubs stubs(tree, targets, meta.remove_stubs_recursive);
+    Status status = Prepared(bundle, tree, mounts, input, output, std::move(stop));
+    stubs.Remove();
+    return status;
+  }
+
+  Status Prepared(const Bundle& bundle, const RootedTree& tree,
+                  const std::vector<ContainerMount>& mounts, SpecInput& input,
+                  const OutputFn& output, std::stop_token stop) {
+    ASSIGN_OR_RETURN(input.user, FindUser(tree, input.meta->user));
+    RETURN_IF_ERROR(CheckSecurity(*input.meta));
+    ContainerMounts made(JoinPath(bundle.path(), "mounts"));
+    for (const ContainerMount& mount : mounts) {
+      RETURN_IF_ERROR(made.Add(mount));
+    }
+    input.mounts = made.spec();
+    RETURN_IF_ERROR(MakeWorkingDir(tree, input.meta->cwd, input.user));
+    ASSIGN_OR_RETURN(UniqueFd config, OpenFile(JoinPath(bundle.path(), "config.json"),
+                                               O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    RETURN_IF_ERROR(WriteAll(config.get(), MakeRuntimeSpec(input)));
+    config.Reset();
+    StatusOr<RuntimeExit> exit =
+        RunContainer({binary_, bundle.path(), input.id}, output, std::move(stop));
+    if (!exit.ok() || exit->stopped || exit->code >= 128) {
+      // The runtime may have died before it could clean up.
+      DeleteContainer(binary_, input.id);
+    }
+    RETURN_IF_ERROR(exit.status());
+    return ExitStatus(*exit, input.meta->valid_exit_codes);
+  }
+
+  ExecutorOptions options_;
+  std::string binary_;
+  HostFacts facts_;
+  std::unique_ptr<NetworkProvider> default_network_;
+  std::unique_ptr<NetworkProvider> host_network_ = MakeHostNetwork();
+  std::unique_ptr<NetworkProvider> no_network_ = MakeNoNetwork();
+  ResolvConfFiles resolv_conf_;
+};
+
+bool IsContainerId(std::string_view name) {
+  return name.size() == 25 && name.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz") ==
+                                  std::string_view::npos;
+}
+
+void RemoveLeftovers(const std::string& root, const std::string& binary) {
+  for (const std::string& name : ListDir(root).value_or({})) {
+    if (!IsContainerId(name)) continue;
+    log::Info(StrCat("removing container left over from an earlier run: ", name));
+    const std::string path = JoinPath(root, name);
+    DeleteContainer(binary, name);
+    cache::UnmountAll(path).IgnoreError();
+    RemoveAll(path).IgnoreError();
+  }
+}
+
+StatusOr<std::string> FindRuntime(const std::string& wanted) {
+  if (!wanted.empty()) {
+    StatusOr<std::string> path = LookPath(wanted);
+    if (path.ok()) return path;
+    return NotFoundError(StrCat("failed to find ", wanted, " binary"));
+  }
+  for (const char* candidate : {"buildkit-runc", "runc"}) {
+    StatusOr<std::string> path = LookPath(candidate);
+    if (path.ok()) return path;
+  }
+  return NotFoundError("failed to find runc binary");
+}
+
+}  // namespace
+
+std::optional<uint32_t> ExitCodeOf(const Status& status) {
+  const StatusDetail* detail = status.FindDetail(kExitMessageUrl);
+  if (detail == nullptr) {
+    return std::nullopt;
+  }
+  uint32_t code = 0;
+  for (size_t i = 1; i < detail->bytes.size() && i < 6; ++i) {
+    code |= static_cast<uint32_t>(detail->bytes[i] & 0x7f) << (7 * (i - 1));
+  }
+  return code;
+}
+
+StatusOr<std::unique_ptr<Executor>> OpenRuncExecutor(const ExecutorOptions& wanted) {
+  ExecutorOptions options = wanted;
+  ASSIGN_OR_RETURN(std::string binary, FindRuntime(options.binary));
+  RETURN_IF_ERROR(MakeDirs(options.root, 0711));
+  char real[PATH_MAX];
+  if (::realpath(options.root.c_str(), real) == nullptr) {
+    return ErrnoStatus(errno, options.root);
+  }
+  options.root = real;
+  RemoveLeftovers(options.root, binary);
+  ASSIGN_OR_RETURN(std::unique_ptr<NetworkProvider> network, OpenDefaultNetwork(options));
+  return std::unique_ptr<Executor>(std::make_unique<RuncExecutor>(
+      std::move(options), std::move(binary), ReadHostFacts(), std::move(network)));
+}
+
+}  // namespace kiln::worker::exec

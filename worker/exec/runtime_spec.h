@@ -1,0 +1,63 @@
+// The OCI runtime spec (config.json) of a build step.
+//
+// Pure: everything that depends on the machine comes in through SpecInput, so
+// that a test can compare the outcome with what the reference writes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "cache/mount.h"
+#include "worker/exec/executor.h"
+
+namespace kiln::worker::exec {
+
+struct SpecMount {
+  std::string destination;
+  cache::Mount mount;
+};
+
+struct ContainerUser {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  std::vector<uint32_t> additional_gids = {};
+};
+
+// The network namespace of a container: the host's, a new one, or one that exists.
+struct NetworkNamespace {
+  bool host = true;
+  std::string path = {};  // "" with !host: the runtime makes one
+};
+
+struct SpecInput {
+  std::string id;
+  const ProcessMeta* meta = nullptr;
+  ContainerUser user = {};
+  std::string root_path;
+  std::string hosts_file;
+  std::string resolv_conf;
+  NetworkNamespace network = {};
+  std::vector<SpecMount> mounts = {};     // in the order in which they are made
+  std::string cgroup_parent = {};         // the daemon's; the step's own wins
+  std::string apparmor_profile = {};
+  std::string architecture = "amd64";
+  std::string tracing_socket = {};        // "": no tracing
+  std::string traceparent = {};
+  std::vector<std::string> host_capabilities = {};  // for insecure steps
+  int64_t free_loop_device = 0;           // for insecure steps
+  bool in_user_namespace = false;
+  bool seccomp = true;
+  bool cgroup_namespace = false;
+  bool no_process_sandbox = false;
+  bool rootless = false;
+};
+
+// The cgroup path of the step, "" if rootless.
+std::string CgroupsPath(const SpecInput& input);
+// One JSON document with a newline.
+std::string MakeRuntimeSpec(const SpecInput& input);
+
+}  // namespace kiln::worker::exec

@@ -1,0 +1,65 @@
+// Worker: everything that can run on this machine, bundled for the solver.
+//
+// Owns the sources and the executor, borrows the record store and the session
+// table, and makes the Op of each vertex. What a single op does is in worker/op.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/platform.h"
+#include "base/status.h"
+#include "cache/ref.h"
+#include "cache/ref_store.h"
+#include "solver/op.h"
+#include "worker/client_session.h"
+#include "worker/exec/executor.h"
+#include "worker/source/source.h"
+
+namespace kiln::worker {
+
+// Solves the definition that a BuildOp brought (serialised pb.Definition) for the
+// builds behind `context`. Set by control, which alone can start a nested solve.
+using NestedSolve =
+    std::function<StatusOr<cache::Ref>(std::string_view definition, solver::JobContext& context)>;
+
+struct WorkerOptions {
+  std::string root;                         // state folder of the worker; made if missing
+  cache::RefStore* refs = nullptr;          // must outlive the worker
+  SessionTable* sessions = nullptr;         // must outlive the worker
+  std::vector<std::unique_ptr<Source>> sources = {};  // beside local, http and git
+  exec::ExecutorOptions exec = {};          // `root` is filled in from above if empty
+  size_t max_parallelism = 0;               // steps at once; 0: no limit
+  std::vector<Platform> platforms = {};     // empty: this machine's
+  NestedSolve nested_solve = {};
+};
+
+// Thread-safe. Must outlive the ops it made.
+class Worker : public solver::OpResolver {
+ public:
+  // Cleans up what an earlier process left (containers, mounts, bundles).
+  static StatusOr<std::unique_ptr<Worker>> Open(WorkerOptions options);
+  ~Worker() override;
+
+  StatusOr<std::unique_ptr<solver::Op>> Resolve(
+      const std::shared_ptr<const llb::Vertex>& vertex) override;
+  StatusOr<cache::Ref> LoadResult(std::string_view record_id) override;
+
+  // The source for a scheme, or null.
+  Source* FindSource(std::string_view scheme) const;
+  exec::Executor& executor();
+  const std::vector<Platform>& platforms() const;
+  // May be set after Open, before the first Resolve.
+  void SetNestedSolve(NestedSolve solve);
+
+ private:
+  struct State;
+  explicit Worker(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace kiln::worker
