@@ -31,6 +31,11 @@ struct Edge {
 };
 
 struct Vertex {
+  Vertex() = default;
+  Vertex(const Vertex&) = delete;
+  Vertex& operator=(const Vertex&) = delete;
+  ~Vertex();  // releases long chains of inputs without recursion
+
   Digest digest;
   std::shared_ptr<const pb::Op> op;              // never null
   std::shared_ptr<const pb::OpMetadata> metadata;  // never null, may be empty

@@ -1,0 +1,152 @@
+// LoadDefinition: from wire bytes to a validated graph of vertices.
+//
+// Everything is iterative: a client may send a chain of a million ops, and
+// neither building nor dropping it may depend on the depth of the stack.
+#include "llb/graph.h"
+
+#include <unordered_map>
+#include <utility>
+
+#include "base/strings.h"
+#include "llb/proto/ops.pb.h"
+#include "llb/validate_op.h"
+#include "llb/vertex_name.h"
+
+namespace kiln::llb {
+namespace {
+
+struct Entry {
+  enum class State { kNew, kOpen, kDone };
+  std::shared_ptr<pb::Op> op;
+  State state = State::kNew;
+  std::shared_ptr<Vertex> vertex;
+};
+
+class Loader {
+ public:
+  Loader(const pb::Definition& definition, const LoadOptions& options)
+      : definition_(definition), options_(options) {}
+
+  StatusOr<Edge> Load() {
+    if (definition_.def_size() == 0) return Edge();
+    RETURN_IF_ERROR(Decode());
+    if (entries_.size() < 2) {
+      return InvalidArgumentError(StrCat("invalid LLB with ", entries_.size(), " vertexes"));
+    }
+    const pb::Op& last = *entries_.at(last_).op;
+    if (last.inputs_size() == 0) {
+      return InvalidArgumentError("invalid LLB with no inputs on last vertex");
+    }
+    const pb::Input& head = last.inputs(0);
+    RETURN_IF_ERROR(Build(head.digest()));
+    return Edge{entries_.at(head.digest()).vertex, head.index()};
+  }
+
+ private:
+  Status Decode() {
+    if (static_cast<size_t>(definition_.def_size()) > options_.max_ops) {
+      return InvalidArgumentError(StrCat("invalid LLB with ", definition_.def_size(),
+                                         " vertexes: at most ", options_.max_ops, " are allowed"));
+    }
+    for (int i = 0; i < definition_.def_size(); ++i) {
+      const std::string& bytes = definition_.def(i);
+      if (bytes.size() > options_.max_op_bytes) {
+        return InvalidArgumentError(StrCat("failed to parse llb proto op: op ", i, " has ",
+                                           bytes.size(), " bytes, at most ",
+                                           options_.max_op_bytes, " are allowed"));
+      }
+      auto op = std::make_shared<pb::Op>();
+      if (!op->ParseFromString(bytes)) {
+        return InvalidArgumentError(StrCat("failed to parse llb proto op: op ", i));
+      }
+      for (int n = 0; n < op->inputs_size(); ++n) {
+        if (op->inputs(n).index() < 0) {
+          return InvalidArgumentError(
+              StrCat("invalid input ", n, " output index ", op->inputs(n).index()));
+        }
+      }
+      last_ = Digest::Of(bytes).text();
+      entries_[last_].op = std::move(op);
+    }
+    return OkStatus();
+  }
+
+  // Depth first, inputs before users, with a stack of our own.
+  Status Build(const std::string& head) {
+    std::vector<std::string> stack = {head};
+    while (!stack.empty()) {
+      const std::string digest = stack.back();
+      auto found = entries_.find(digest);
+      if (found == entries_.end()) {
+        return InvalidArgumentError(StrCat("invalid missing input digest ", digest));
+      }
+      Entry& entry = found->second;
+      if (entry.state == Entry::State::kDone) {
+        stack.pop_back();
+        continue;
+      }
+      if (entry.state == Entry::State::kOpen) {
+        RETURN_IF_ERROR(Finish(digest, entry));
+        stack.pop_back();
+        continue;
+      }
+      RETURN_IF_ERROR(Annotate(ValidateOp(*entry.op), StrCat("vertex ", digest)));
+      entry.state = Entry::State::kOpen;
+      for (int i = entry.op->inputs_size(); i-- > 0;) {
+        const std::string& input = entry.op->inputs(i).digest();
+        auto next = entries_.find(input);
+        if (next != entries_.end() && next->second.state == Entry::State::kDone) continue;
+        stack.push_back(input);
+      }
+    }
+    return OkStatus();
+  }
+
+  Status Finish(const std::string& digest, Entry& entry) {
+    auto vertex = std::make_shared<Vertex>();
+    vertex->digest = Digest::Trusted(digest);
+    vertex->op = entry.op;
+    auto metadata = definition_.metadata().find(digest);
+    vertex->metadata = metadata == definition_.metadata().end()
+                           ? std::make_shared<const pb::OpMetadata>()
+                           : std::make_shared<const pb::OpMetadata>(metadata->second);
+    vertex->inputs.reserve(static_cast<size_t>(entry.op->inputs_size()));
+    for (const pb::Input& input : entry.op->inputs()) {
+      const Entry& source = entries_.at(input.digest());
+      // Only a collision of the hash can lead here.
+      if (source.vertex == nullptr) {
+        return InvalidArgumentError(StrCat("vertex ", digest, " is an input of itself"));
+      }
+      vertex->inputs.push_back(Edge{source.vertex, input.index()});
+    }
+    vertex->name = VertexName(*vertex);
+    entry.vertex = std::move(vertex);
+    entry.state = Entry::State::kDone;
+    return OkStatus();
+  }
+
+  const pb::Definition& definition_;
+  const LoadOptions& options_;
+  std::unordered_map<std::string, Entry> entries_;
+  std::string last_;
+};
+
+}  // namespace
+
+Vertex::~Vertex() {
+  std::vector<Edge> pending = std::move(inputs);
+  while (!pending.empty()) {
+    std::shared_ptr<const Vertex> vertex = std::move(pending.back().vertex);
+    pending.pop_back();
+    if (vertex == nullptr || vertex.use_count() != 1) continue;
+    // The last owner may take the inputs away: nobody else can look at them.
+    for (Edge& edge : const_cast<Vertex&>(*vertex).inputs) pending.push_back(std::move(edge));
+    const_cast<Vertex&>(*vertex).inputs.clear();
+  }
+}
+
+StatusOr<Edge> LoadDefinition(const pb::Definition& definition, const LoadOptions& options) {
+  return Loader(definition, options).Load();
+}
+
+}  // namespace kiln::llb
