@@ -161,11 +161,13 @@ const Status& AsStatus(const StatusOr<T>& value) {
 #define KILN_CONCAT(a, b) KILN_CONCAT_INNER(a, b)
 
 // Leaves the function with the status of `expr` unless it is OK.
-#define RETURN_IF_ERROR(expr)                                         \
-  do {                                                                \
-    if (auto kiln_status_ = (expr); !kiln_status_.ok()) {             \
-      return ::kiln::internal::AsStatus(kiln_status_);                \
-    }                                                                 \
+#define RETURN_IF_ERROR(expr) \
+  KILN_RETURN_IF_ERROR(KILN_CONCAT(kiln_status_, __COUNTER__), expr)
+#define KILN_RETURN_IF_ERROR(tmp, expr)     \
+  do {                                      \
+    if (auto tmp = (expr); !tmp.ok()) {     \
+      return ::kiln::internal::AsStatus(tmp); \
+    }                                       \
   } while (false)
 
 #define KILN_ASSIGN_OR_RETURN(tmp, lhs, expr) \
@@ -177,6 +179,6 @@ const Status& AsStatus(const StatusOr<T>& value) {
 
 // Assigns the value of a StatusOr, or leaves the function with its status.
 #define ASSIGN_OR_RETURN(lhs, expr) \
-  KILN_ASSIGN_OR_RETURN(KILN_CONCAT(kiln_or_, __LINE__), lhs, expr)
+  KILN_ASSIGN_OR_RETURN(KILN_CONCAT(kiln_or_, __COUNTER__), lhs, expr)
 
 }  // namespace kiln
