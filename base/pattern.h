@@ -17,13 +17,6 @@ namespace kiln {
 // Lines of an ignore file as patterns: no comments or blanks, paths cleaned.
 std::vector<std::string> ReadIgnoreFile(std::string_view text);
 
-// Shortest equivalent path, as Go's filepath.Clean.
-std::string CleanPath(std::string_view path);
-
-// Go's filepath.Match: shell pattern over one whole path, `*` stops at '/'.
-// UNKNOWN "syntax error in pattern".
-StatusOr<bool> GlobMatch(std::string_view pattern, std::string_view name);
-
 // A compiled list. Immutable; safe on every thread. Copies share the patterns.
 class PatternList {
  public:
@@ -77,13 +70,28 @@ class PatternWalk {
   };
   PatternList include_;
   PatternList exclude_;
+  bool include_given_ = false;  // a list of blanks matches nothing
   bool prefix_includes_ = true;
   bool prefix_exceptions_ = true;
   std::vector<Level> parents_;
 };
 
-// Sorted paths without those that lie below another one; empty if "." is among them
-// (no filter). Used on include patterns and followed paths.
-std::vector<std::string> DedupePaths(const std::vector<std::string>& sorted);
+// A tree as FollowLinks sees it. Paths are relative, cleaned; "." is the top.
+class LinkTree {
+ public:
+  virtual ~LinkTree() = default;
+  // Text of the symbolic link at `path`; empty if it is none or does not exist.
+  virtual StatusOr<std::string> ReadLink(const std::string& path) const = 0;
+  // Names in the directory `path`; none if it does not exist.
+  virtual StatusOr<std::vector<std::string>> List(const std::string& path) const = 0;
+};
+
+// `include` plus the paths of `follow` and whatever links on the way point to;
+// with the rule that a followed "." adds nothing, and that paths below others
+// go. Wildcards in the last element of each step are resolved. An empty `follow`
+// gives `include` back.
+StatusOr<std::vector<std::string>> FollowedIncludes(const LinkTree& tree,
+                                                    const std::vector<std::string>& include,
+                                                    const std::vector<std::string>& follow);
 
 }  // namespace kiln

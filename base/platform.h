@@ -13,11 +13,11 @@
 namespace kiln {
 
 struct Platform {
-  std::string os;
-  std::string architecture;
-  std::string variant;
-  std::string os_version;
-  std::vector<std::string> os_features;
+  std::string os = {};
+  std::string architecture = {};
+  std::string variant = {};
+  std::string os_version = {};
+  std::vector<std::string> os_features = {};
 
   bool operator==(const Platform&) const = default;
 };
@@ -26,7 +26,7 @@ struct Platform {
 StatusOr<Platform> ParsePlatform(std::string_view text);
 // "os/arch[/variant]"; "unknown" without an os.
 std::string FormatPlatform(const Platform& platform);
-// With "(os version)" after the os.
+// With "(version+feature…)" after the os.
 std::string FormatPlatformAll(const Platform& platform);
 // Canonical names: x86_64 → amd64, arm64/v8 → arm64, arm → arm/v7, …
 Platform NormalizePlatform(const Platform& platform);
