@@ -1,0 +1,106 @@
+// JSON details on the wire, protobuf bytes inside; see grpc_status.h.
+#include "api/tunnel/grpc_status.h"
+
+#include <google/protobuf/util/json_util.h>
+#include <grpcpp/support/status.h>
+
+#include <memory>
+
+#include "api/proto/errdefs.pb.h"
+#include "api/proto/gateway.pb.h"
+#include "api/proto/session/policysession.pb.h"
+#include "api/proto/stack.pb.h"
+#include "api/proto/status.pb.h"
+
+namespace kiln::api {
+namespace {
+
+using google::protobuf::Message;
+
+constexpr std::string_view kUrlPrefix = "github.com/moby/buildkit/";
+
+// The message behind a type URL of the reference, or null if it is not one of them.
+std::unique_ptr<Message> MessageFor(std::string_view type_url) {
+  if (!type_url.starts_with(kUrlPrefix)) return nullptr;
+  std::string_view name = type_url.substr(kUrlPrefix.size());
+  if (name == "errdefs.Vertex+json") return std::make_unique<errdefs::Vertex>();
+  if (name == "errdefs.Source+json") return std::make_unique<errdefs::Source>();
+  if (name == "errdefs.Frontend+json") return std::make_unique<errdefs::Frontend>();
+  if (name == "errdefs.FrontendCap+json") return std::make_unique<errdefs::FrontendCap>();
+  if (name == "errdefs.Subrequest+json") return std::make_unique<errdefs::Subrequest>();
+  if (name == "errdefs.Solve+json") return std::make_unique<errdefs::Solve>();
+  if (name == "gatewayapi.ExitMessage+json") {
+    return std::make_unique<moby::buildkit::v1::frontend::ExitMessage>();
+  }
+  if (name == "stack.Stack+json") return std::make_unique<stack::Stack>();
+  if (name == "policysession.DecisionResponse+json") {
+    return std::make_unique<moby::buildkit::v1::sourcepolicy::policysession::DecisionResponse>();
+  }
+  return nullptr;
+}
+
+std::string WireBytes(const StatusDetail& detail) {
+  std::unique_ptr<Message> message = MessageFor(detail.type_url);
+  if (message == nullptr || !message->ParseFromString(detail.bytes)) return detail.bytes;
+  // Go's struct tags are the names of the .proto file.
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(*message, &json, options).ok()) {
+    return detail.bytes;
+  }
+  return json;
+}
+
+std::string InnerBytes(const std::string& type_url, const std::string& wire) {
+  std::unique_ptr<Message> message = MessageFor(type_url);
+  if (message == nullptr) return wire;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  if (!google::protobuf::util::JsonStringToMessage(wire, message.get(), options).ok()) return wire;
+  return message->SerializeAsString();
+}
+
+}  // namespace
+
+void ToRpcStatus(const Status& status, google::rpc::Status* out) {
+  out->set_code(static_cast<int>(status.code()));
+  out->set_message(status.message());
+  // The reference lists the outermost first; we add them from the inside.
+  const auto& details = status.details();
+  for (auto detail = details.rbegin(); detail != details.rend(); ++detail) {
+    auto* any = out->add_details();
+    any->set_type_url(detail->type_url);
+    any->set_value(WireBytes(*detail));
+  }
+}
+
+Status FromRpcStatus(const google::rpc::Status& status) {
+  if (status.code() == 0) return OkStatus();
+  Status result(static_cast<StatusCode>(status.code()), status.message());
+  for (int i = status.details_size() - 1; i >= 0; --i) {
+    const auto& any = status.details(i);
+    result.AddDetail(any.type_url(), InnerBytes(any.type_url(), any.value()));
+  }
+  return result;
+}
+
+grpc::Status ToGrpc(const Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  google::rpc::Status details;
+  if (!status.details().empty()) ToRpcStatus(status, &details);
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), status.message(),
+                      details.SerializeAsString());
+}
+
+Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return OkStatus();
+  google::rpc::Status details;
+  if (!status.error_details().empty() && details.ParseFromString(status.error_details()) &&
+      details.code() != 0) {
+    return FromRpcStatus(details);
+  }
+  return Status(static_cast<StatusCode>(status.error_code()), status.error_message());
+}
+
+}  // namespace kiln::api
