@@ -49,6 +49,8 @@ class KeyIndex {
   // Parents of `key` with the links that lead from them.
   virtual Status Backlinks(std::string_view key,
                            const std::function<void(std::string_view parent, const KeyLink&)>&) = 0;
+  // Keys under which a result is kept.
+  virtual StatusOr<std::vector<std::string>> KeysOf(std::string_view result_id) = 0;
   // Writes out all that was added before the call (crash safety for "step done").
   virtual Status Flush() = 0;
 };

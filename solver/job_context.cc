@@ -1,0 +1,61 @@
+#include "solver/job_context.h"
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+
+#include "solver/build_graph.h"
+
+namespace kiln::solver {
+
+uint64_t NextRequestId() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
+}
+
+std::vector<std::string> VertexJob::Sessions() const {
+  std::vector<std::string> sessions;
+  for (const BuildStatePtr& build : audience_->builds()) {
+    const std::string& session = build->session();
+    if (session.empty()) continue;
+    if (std::find(sessions.begin(), sessions.end(), session) == sessions.end()) {
+      sessions.push_back(session);
+    }
+  }
+  return sessions;
+}
+
+std::vector<std::string> VertexJob::Builds() const {
+  std::vector<std::string> ids;
+  for (const BuildStatePtr& build : audience_->builds()) ids.push_back(build->id());
+  return ids;
+}
+
+int VertexJob::compatibility_version() const {
+  std::vector<BuildStatePtr> builds = audience_->builds();
+  return builds.empty() ? 0 : builds.front()->compatibility_version();
+}
+
+// With several builds the first one's memo is asked; a build that joins later
+// computes for itself, as if it had come alone.
+StatusOr<std::string> VertexJob::Memo(std::string_view key,
+                                      const std::function<StatusOr<std::string>()>& compute) {
+  std::vector<BuildStatePtr> builds = audience_->builds();
+  return builds.empty() ? compute() : builds.front()->Memo(key, compute);
+}
+
+StatusOr<cache::Ref> VertexJob::SubBuild(const llb::Edge& edge) {
+  auto answer = std::make_shared<std::promise<StatusOr<EdgeResult>>>();
+  uint64_t id = NextRequestId();
+  graph_.Enter([&graph = graph_, node = node_, id, edge, answer] {
+    graph.SolveSub(id, node, edge,
+                   [answer](StatusOr<EdgeResult> result) { answer->set_value(std::move(result)); });
+  });
+  std::stop_callback cancel(stop_, [&graph = graph_, id] {
+    graph.Enter([&graph, id] { graph.CancelRequest(id, CancelledError("context canceled")); });
+  });
+  ASSIGN_OR_RETURN(EdgeResult result, answer->get_future().get());
+  return std::move(result.ref);
+}
+
+}  // namespace kiln::solver

@@ -1,0 +1,91 @@
+// The thread of the graph: Asio's loop as its mailbox. The only file with Asio.
+#include "solver/scheduler.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "solver/build_graph.h"
+#include "solver/job_context.h"
+
+namespace kiln::solver {
+namespace {
+
+namespace asio = boost::asio;
+
+class AsioMailbox : public Mailbox {
+ public:
+  void Post(std::function<void()> function) override { asio::post(context_, std::move(function)); }
+  void Run() { context_.run(); }
+  void Release() { guard_.reset(); }
+
+ private:
+  asio::io_context context_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
+};
+
+}  // namespace
+
+struct Scheduler::Loop {
+  Loop(cache::KeyIndex& index, OpResolver& ops, JobPools pools)
+      : mailbox(std::make_shared<AsioMailbox>()),
+        graph({index, ops, pools, mailbox, [this] { mailbox->Release(); }}),
+        thread([this] { mailbox->Run(); }) {}
+
+  std::shared_ptr<AsioMailbox> mailbox;
+  BuildGraph graph;
+  std::thread thread;
+};
+
+Scheduler::Scheduler(cache::KeyIndex& index, OpResolver& ops, JobPools pools)
+    : loop_(std::make_unique<Loop>(index, ops, pools)) {}
+
+Scheduler::~Scheduler() {
+  BuildGraph& graph = loop_->graph;
+  graph.Enter([&graph] { graph.Close(); });
+  loop_->thread.join();
+}
+
+void Scheduler::StartBuild(BuildOptions options) {
+  BuildGraph& graph = loop_->graph;
+  graph.Enter([&graph, options = std::move(options)] { graph.StartBuild(options); });
+}
+
+void Scheduler::EndBuild(const std::string& build) {
+  BuildGraph& graph = loop_->graph;
+  graph.Enter([&graph, build] { graph.EndBuild(build); });
+}
+
+void Scheduler::Solve(const std::string& build, llb::Edge edge, SolveOptions options, Done done) {
+  BuildGraph& graph = loop_->graph;
+  graph.Enter([&graph, build, edge = std::move(edge), options = std::move(options),
+               done = std::move(done), id = NextRequestId()] {
+    graph.Solve(id, build, edge, options, done);
+  });
+}
+
+StatusOr<EdgeResult> Scheduler::SolveAndWait(const std::string& build, llb::Edge edge,
+                                             SolveOptions options, std::stop_token stop) {
+  BuildGraph& graph = loop_->graph;
+  auto answer = std::make_shared<std::promise<StatusOr<EdgeResult>>>();
+  uint64_t id = NextRequestId();
+  graph.Enter([&graph, id, build, edge = std::move(edge), options = std::move(options), answer] {
+    graph.Solve(id, build, edge, options, [answer](StatusOr<EdgeResult> result) {
+      answer->set_value(std::move(result));
+    });
+  });
+  std::stop_callback cancel(stop, [&graph, id] {
+    graph.Enter([&graph, id] { graph.CancelRequest(id, CancelledError("context canceled")); });
+  });
+  return answer->get_future().get();
+}
+
+void Scheduler::Cancel(const std::string& build, Status reason) {
+  BuildGraph& graph = loop_->graph;
+  graph.Enter([&graph, build, reason = std::move(reason)] { graph.CancelBuild(build, reason); });
+}
+
+}  // namespace kiln::solver
