@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cache/layer_codec.h"
 #include "cache/ref.h"
 
 namespace kiln::cache {
@@ -22,8 +23,10 @@ class Database;
 struct RefStoreOptions {
   std::string root;                       // holds snapshots/ and tmp/
   std::string snapshotter = "overlayfs";  // overlayfs | native | fuse-overlayfs
-  ContentStore* content = nullptr;
+  ContentStore* content = nullptr;        // both outlive the store and every Ref
   Database* database = nullptr;
+  LayerCodec codec = {};                  // empty: OciLayerCodec()
+  size_t width = 4;                       // layers packed or unpacked at a time
 };
 
 // One line of `du`. Sizes in bytes.
@@ -80,7 +83,10 @@ class RefStore {
   // Deletes what the options allow, `removed` called per record. Nothing in use goes.
   virtual Status Prune(const PruneOptions& options,
                        const std::function<void(const UsageRecord&)>& removed) = 0;
-  // Called by Prune for each id about to go, so that cache keys can be dropped first.
+  // Blobs that no record names but that are to stay until dropped (build history).
+  virtual Status KeepBlobs(std::string_view owner, const std::vector<Digest>& blobs) = 0;
+  virtual Status DropBlobs(std::string_view owner) = 0;
+  // Called for each id about to go, so that cache keys can be dropped first.
   virtual void OnRemove(std::function<void(std::string_view id)> callback) = 0;
 
   virtual ContentStore& content() = 0;
