@@ -6,11 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/status.h"
 #include "oci/stream.h"
@@ -100,7 +100,7 @@ class TarReader {
   int64_t physical_ = 0;  // bytes of the entry left in the stream
   size_t padding_ = 0;
   int64_t logical_ = 0, logical_size_ = 0;
-  std::vector<Extent> extents_;  // sparse: data extents still to come
+  std::deque<Extent> extents_;  // sparse: data extents still to come
   bool sparse_ = false;
 };
 

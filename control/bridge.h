@@ -1,0 +1,45 @@
+// BuildBridge: the Bridge that control gives to each frontend of a build.
+//
+// Nested frontends get a bridge of their own with their own options; all share
+// the BuildContext.
+#pragma once
+
+#include "control/build_context.h"
+#include "frontend/bridge.h"
+
+namespace kiln::control {
+
+// Thread-safe.
+class BuildBridge : public frontend::Bridge {
+ public:
+  BuildBridge(BuildContextPtr build, frontend::BuildOpts opts,
+              std::map<std::string, frontend::DefinitionPtr> inputs)
+      : build_(std::move(build)), opts_(std::move(opts)), inputs_(std::move(inputs)) {}
+
+  const frontend::BuildOpts& build_opts() const override { return opts_; }
+  StatusOr<frontend::Result> Solve(const frontend::SolveRequest& request,
+                                   std::stop_token stop) override;
+  StatusOr<frontend::SourceMeta> ResolveSourceMeta(const pb::SourceOp& source,
+                                                   const frontend::ResolveRequest& request,
+                                                   std::stop_token stop) override;
+  StatusOr<std::map<std::string, frontend::DefinitionPtr>> Inputs() override { return inputs_; }
+  void Warn(const frontend::Warning& warning) override;
+
+  const BuildContextPtr& build() const { return build_; }
+
+ private:
+  StatusOr<frontend::Result> SolveDefinition(const frontend::SolveRequest& request);
+  StatusOr<frontend::Result> SolveFrontend(const frontend::SolveRequest& request,
+                                           std::stop_token stop);
+
+  BuildContextPtr build_;
+  frontend::BuildOpts opts_;
+  std::map<std::string, frontend::DefinitionPtr> inputs_;
+};
+
+// Options as a frontend of this build sees them.
+frontend::BuildOpts OptsFor(const BuildContext& build, frontend::StringMap opts);
+// Evaluates every reference of `result`; the first failure.
+Status EvaluateAll(const frontend::Result& result);
+
+}  // namespace kiln::control

@@ -1,0 +1,156 @@
+// The four steps: load, convert, solve, export.
+#include "control/build.h"
+
+#include <thread>
+
+#include "base/strings.h"
+#include "control/export_source.h"
+#include "control/reference.h"
+#include "control/vertex.h"
+
+namespace kiln::control {
+namespace {
+
+// A build arg of this name sets the time of everything exported.
+constexpr std::string_view kEpochArg = "build-arg:SOURCE_DATE_EPOCH";
+constexpr std::string_view kEpochAttr = "source-date-epoch";
+constexpr int kCompatibilityVersions[] = {10, 20, 30};
+
+Status CheckCompatibilityVersion(int version) {
+  for (int known : kCompatibilityVersions) {
+    if (version == known) return OkStatus();
+  }
+  return InvalidArgumentError(StrCat("unsupported compatibility version ", version));
+}
+
+// Registers a build with the scheduler for as long as it lives.
+class SchedulerEntry {
+ public:
+  SchedulerEntry(solver::Scheduler& scheduler, const BuildContext& build)
+      : scheduler_(scheduler), id_(build.request.id) {
+    scheduler_.StartBuild({.id = id_,
+                           .session = build.request.session,
+                           .progress = build.progress,
+                           .compatibility_version = build.request.compatibility_version});
+  }
+  ~SchedulerEntry() { scheduler_.EndBuild(id_); }
+
+ private:
+  solver::Scheduler& scheduler_;
+  std::string id_;
+};
+
+}  // namespace
+
+Build::Build(const Services& services, BuildRequest request)
+    : context_(std::make_shared<BuildContext>()) {
+  context_->request = std::move(request);
+  context_->services = &services;
+  bridge_ = std::make_unique<BuildBridge>(context_, OptsFor(*context_, this->request().frontend_opts),
+                                          this->request().frontend_inputs);
+  if (this->request().client_driven()) client_ = std::make_unique<ClientFrontend>(*bridge_);
+}
+
+StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
+  std::stop_callback cancel(stop, [this] {
+    context_->stop.request_stop();
+    context_->services->scheduler->Cancel(request().id, CancelledError("context canceled"));
+  });
+  Outputs outputs;
+  RETURN_IF_ERROR(Load(&outputs));
+  SchedulerEntry entry(*context_->services->scheduler, *context_);
+  ASSIGN_OR_RETURN(frontend::Result result, Convert(stop));
+  ASSIGN_OR_RETURN(worker::ExportSource source, Solve(result));
+  ASSIGN_OR_RETURN(BuildResponse response, Export(source, outputs, stop));
+  for (const auto& [key, value] : result.metadata) {
+    if (key.starts_with("frontend.")) response[key] = value;
+  }
+  return response;
+}
+
+// Everything that can be said of the request before work starts.
+Status Build::Load(Outputs* outputs) {
+  RETURN_IF_ERROR(CheckCompatibilityVersion(request().compatibility_version));
+  auto epoch = request().frontend_opts.find(std::string(kEpochArg));
+  for (const OutputRequest& output : request().outputs) {
+    frontend::StringMap attrs = output.attrs;
+    if (epoch != request().frontend_opts.end()) {
+      attrs.try_emplace(std::string(kEpochAttr), epoch->second);
+    }
+    ASSIGN_OR_RETURN(auto exporter, context_->services->exporters->Make(output.type, attrs));
+    outputs->push_back(std::move(exporter));
+  }
+  ASSIGN_OR_RETURN(context_->entitlements,
+                   GrantEntitlements(request().entitlements, context_->services->entitlements));
+  return OkStatus();
+}
+
+// Source text, or the client, to references that can be solved.
+StatusOr<frontend::Result> Build::Convert(std::stop_token stop) {
+  if (client_ != nullptr) return client_->Wait(stop);
+  frontend::SolveRequest top;
+  top.definition = request().definition;
+  top.frontend = request().frontend;
+  top.frontend_opts = request().frontend_opts;
+  top.frontend_inputs = request().frontend_inputs;
+  top.cache_imports = request().cache_imports;
+  return bridge_->Solve(top, stop);
+}
+
+// All platforms at once: their graphs share vertices.
+StatusOr<worker::ExportSource> Build::Solve(const frontend::Result& result) {
+  std::vector<frontend::ReferencePtr> open;
+  if (result.ref != nullptr) open.push_back(result.ref);
+  for (const auto& [platform, ref] : result.refs) {
+    if (ref != nullptr) open.push_back(ref);
+  }
+  std::vector<Status> done(open.size());
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < open.size(); ++i) {
+      threads.emplace_back([&, i] { done[i] = open[i]->Evaluate(); });
+    }
+    if (!open.empty()) done[0] = open[0]->Evaluate();
+  }
+  for (const Status& status : done) RETURN_IF_ERROR(status);
+  return MakeExportSource(result);
+}
+
+StatusOr<BuildResponse> Build::Export(const worker::ExportSource& source, Outputs& outputs,
+                                      std::stop_token stop) {
+  std::vector<StatusOr<BuildResponse>> done(outputs.size(), BuildResponse());
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < outputs.size(); ++i) {
+      threads.emplace_back([&, i] { done[i] = ExportOne(source, *outputs[i], i, stop); });
+    }
+    if (!outputs.empty()) done[0] = ExportOne(source, *outputs[0], 0, stop);
+  }
+  BuildResponse response;
+  for (auto& part : done) {
+    if (!part.ok()) return part.status();
+    for (auto& [key, value] : *part) response[key] = std::move(value);
+  }
+  return response;
+}
+
+StatusOr<BuildResponse> Build::ExportOne(const worker::ExportSource& source,
+                                         worker::Exporter& output, size_t index,
+                                         std::stop_token stop) {
+  StatusOr<BuildResponse> response = BuildResponse();
+  RETURN_IF_ERROR(RunInVertex(
+      *context_->progress, output.name(), StrCat(request().session, "-export-", index),
+      [&](solver::VertexProgress& progress) {
+        worker::ExportContext context{.build_id = request().id,
+                                      .session_id = request().session,
+                                      .exporter_id = StrCat(index),
+                                      .compatibility_version = request().compatibility_version,
+                                      .progress = &progress,
+                                      .stop = stop};
+        response = output.Export(source, context);
+        return response.ok() ? OkStatus() : response.status();
+      }));
+  return response;
+}
+
+}  // namespace kiln::control

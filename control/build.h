@@ -1,0 +1,48 @@
+// Build: one build from request to response, in four steps.
+//
+// Read Run first: it is the table of contents of the daemon. What a frontend may
+// ask meanwhile is bridge.h; who else watches is controller.h.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "control/bridge.h"
+#include "control/build_context.h"
+#include "control/client_frontend.h"
+
+namespace kiln::control {
+
+// Run is called once; the rest is thread-safe.
+class Build {
+ public:
+  Build(const Services& services, BuildRequest request);
+
+  // Blocks until the build is over; a stop request cancels it. The progress log
+  // is closed by the caller, who may have more to say.
+  StatusOr<BuildResponse> Run(std::stop_token stop);
+
+  const BuildRequest& request() const { return context_->request; }
+  ProgressLog& progress() { return *context_->progress; }
+  std::shared_ptr<ProgressLog> shared_progress() { return context_->progress; }
+  // The client's end of a client-driven build, else null.
+  ClientFrontend* client_frontend() { return client_ ? client_.get() : nullptr; }
+
+ private:
+  using Outputs = std::vector<std::unique_ptr<worker::Exporter>>;
+
+  Status Load(Outputs* outputs);
+  StatusOr<frontend::Result> Convert(std::stop_token stop);
+  StatusOr<worker::ExportSource> Solve(const frontend::Result& result);
+  StatusOr<BuildResponse> Export(const worker::ExportSource& source, Outputs& outputs,
+                                 std::stop_token stop);
+  StatusOr<BuildResponse> ExportOne(const worker::ExportSource& source, worker::Exporter& output,
+                                    size_t index, std::stop_token stop);
+
+  BuildContextPtr context_;
+  std::unique_ptr<BuildBridge> bridge_;
+  std::unique_ptr<ClientFrontend> client_;
+};
+
+}  // namespace kiln::control

@@ -1,0 +1,42 @@
+// BuildContext: what the parts of one running build share (bridge, references, exports).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <string>
+
+#include "control/build_request.h"
+#include "control/progress_log.h"
+#include "control/services.h"
+
+namespace kiln::control {
+
+// Entitlements that a build was granted.
+using Entitlements = std::set<std::string, std::less<>>;
+// "unknown entitlement X", "granting entitlement X is not allowed by build daemon configuration".
+StatusOr<Entitlements> GrantEntitlements(const std::vector<std::string>& wanted,
+                                         const std::vector<std::string>& supported);
+// "X is not allowed" for the first op that needs what was not granted.
+Status CheckEntitlements(const llb::Edge& edge, const Entitlements& granted);
+
+// Thread-safe; lives as long as anything of its build.
+struct BuildContext {
+  BuildRequest request;
+  const Services* services = nullptr;
+  std::shared_ptr<ProgressLog> progress = std::make_shared<ProgressLog>();
+  std::stop_source stop;
+  Entitlements entitlements;
+
+  // The source of an import, made once per build and key.
+  std::shared_ptr<solver::CacheSource> CacheSourceFor(const frontend::CacheImport& import);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<solver::CacheSource>> cache_sources_;
+};
+using BuildContextPtr = std::shared_ptr<BuildContext>;
+
+}  // namespace kiln::control

@@ -1,0 +1,64 @@
+// Controller: the builds that run, by id; who starts, follows and drives them.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "control/build.h"
+#include "control/history.h"
+
+namespace kiln::control {
+
+// What the history is told when a build starts and ends. The body of a record is
+// a wire message, so the caller makes it.
+struct BuildOutcome {
+  const BuildRequest& request;
+  Time created;
+  Time completed;  // unset at the start
+  const StatusOr<BuildResponse>* response = nullptr;  // null at the start
+  ProgressLog::Counts counts;
+};
+using RecordMaker = std::function<HistoryRecord(const BuildOutcome&)>;
+
+// Thread-safe. All builds must have ended before it goes.
+class Controller {
+ public:
+  // `history` may be null.
+  Controller(const Services& services, History* history, RecordMaker make_record);
+
+  // Runs a build to its end on the caller's thread. "job X already exists".
+  StatusOr<BuildResponse> Solve(BuildRequest request, std::stop_token stop);
+
+  // The progress of a build; waits a few seconds for one that has not started.
+  // NOT_FOUND "no such job X".
+  StatusOr<std::shared_ptr<ProgressLog>> Progress(const std::string& id, std::stop_token stop);
+
+  // The build that a client drives, for as long as the pointer lives. Waits as well.
+  // NOT_FOUND "no such job X".
+  StatusOr<std::shared_ptr<Build>> ClientDriven(const std::string& id, std::stop_token stop);
+
+  History* history() { return history_; }
+  size_t running();
+
+ private:
+  std::shared_ptr<Build> WaitFor(const std::string& id, std::chrono::seconds wait,
+                                 std::stop_token stop,
+                                 const std::function<bool(Build&)>& accept);
+  void Record(Build& build, Time created, const StatusOr<BuildResponse>* response);
+
+  const Services& services_;
+  History* history_;
+  RecordMaker make_record_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::map<std::string, std::shared_ptr<Build>> builds_;
+};
+
+}  // namespace kiln::control

@@ -1,0 +1,48 @@
+// Services: what a build uses of the daemon, wired once by cmd/buildkitd.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/ref_store.h"
+#include "frontend/bridge.h"
+#include "solver/cache_source.h"
+#include "solver/scheduler.h"
+#include "worker/client_session.h"
+#include "worker/exporter/exporter.h"
+
+namespace kiln::control {
+
+// Metadata of a source, asked inside a vertex of the build. Blocks.
+struct MetaQuery {
+  const pb::SourceOp& source;
+  const frontend::ResolveRequest& request;
+  std::string session;
+  std::string build;
+  solver::VertexProgress& progress;
+  std::stop_token stop;
+};
+using MetaResolver = std::function<StatusOr<frontend::SourceMeta>(const MetaQuery&)>;
+
+// Makes the source of an imported cache; INVALID_ARGUMENT in the reference's words
+// for types and attributes that it does not know.
+using CacheImporter =
+    std::function<StatusOr<std::shared_ptr<solver::CacheSource>>(const frontend::CacheImport&)>;
+
+// Pointers are never null unless said so, and outlive every build.
+struct Services {
+  solver::Scheduler* scheduler = nullptr;
+  cache::RefStore* refs = nullptr;
+  worker::SessionTable* sessions = nullptr;
+  worker::ExporterTable* exporters = nullptr;
+  std::map<std::string, std::unique_ptr<frontend::Frontend>> frontends = {};
+  MetaResolver resolve_meta = {};      // may be empty: UNIMPLEMENTED
+  CacheImporter import_cache = {};     // may be empty: every type is unknown
+  std::vector<frontend::WorkerInfo> workers = {};
+  std::vector<std::string> entitlements = {};  // that builds may be granted
+};
+
+}  // namespace kiln::control
