@@ -14,14 +14,14 @@
 namespace kiln::oci {
 
 struct Descriptor {
-  std::string media_type;
-  Digest digest;
+  std::string media_type = {};
+  Digest digest = {};
   int64_t size = 0;  // bytes
-  std::map<std::string, std::string> annotations;
-  std::optional<Platform> platform;
-  std::vector<std::string> urls;
-  std::string data;           // embedded content, raw bytes
-  std::string artifact_type;
+  std::map<std::string, std::string> annotations = {};
+  std::optional<Platform> platform = {};
+  std::vector<std::string> urls = {};
+  std::string data = {};           // embedded content, raw bytes
+  std::string artifact_type = {};
 
   bool operator==(const Descriptor&) const = default;
 };
