@@ -1,0 +1,322 @@
+// Sender against receiver over an in-memory pipe, and receivers against hostile peers.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "api/fsutil/fs_tree.h"
+#include "api/fsutil/receiver.h"
+#include "api/fsutil/sender.h"
+#include "api/proto/session/fsutil_stat.pb.h"
+#include "api/proto/session/fsutil_wire.pb.h"
+#include "base/file.h"
+
+namespace kiln::api {
+namespace {
+
+using ::fsutil::types::Packet;
+
+// One direction: holds at most `limit` packets, as flow control would.
+struct Channel {
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<std::string> packets;
+  size_t limit = 64;
+  bool closed = false;
+
+  void Close() {
+    std::lock_guard lock(mutex);
+    closed = true;
+    wake.notify_all();
+  }
+};
+
+class PipeEnd final : public PacketStream {
+ public:
+  PipeEnd(Channel& in, Channel& out) : in_(in), out_(out) {}
+  StatusOr<bool> Recv(Packet* packet) override {
+    std::unique_lock lock(in_.mutex);
+    in_.wake.wait(lock, [&] { return in_.closed || !in_.packets.empty(); });
+    if (in_.packets.empty()) return false;
+    packet->ParseFromString(in_.packets.front());
+    in_.packets.pop_front();
+    in_.wake.notify_all();
+    return true;
+  }
+  Status Send(const Packet& packet, bool) override {
+    std::unique_lock lock(out_.mutex);
+    out_.wake.wait(lock, [&] { return out_.closed || out_.packets.size() < out_.limit; });
+    if (out_.closed) return UnavailableError("closed");
+    out_.packets.push_back(packet.SerializeAsString());
+    out_.wake.notify_all();
+    return OkStatus();
+  }
+
+ private:
+  Channel& in_;
+  Channel& out_;
+};
+
+struct Outcome {
+  Status sent;
+  Status received;
+};
+
+Outcome Transfer(FsTree& tree, const ReceiveOptions& options) {
+  Channel to_receiver;
+  Channel to_sender;
+  PipeEnd sender(to_sender, to_receiver);
+  PipeEnd receiver(to_receiver, to_sender);
+  Outcome outcome;
+  std::thread thread([&] {
+    outcome.sent = SendTree(sender, tree);
+    to_receiver.Close();
+    to_sender.Close();
+  });
+  outcome.received = ReceiveTree(receiver, options);
+  to_sender.Close();
+  thread.join();
+  return outcome;
+}
+
+class FsutilTest : public ::testing::Test {
+ protected:
+  FsutilTest() : temp_(MakeTempDir("/tmp", "fsutil-").value()) {
+    src_ = temp_.path() + "/src";
+    dest_ = temp_.path() + "/dest";
+    EXPECT_TRUE(MakeDirs(src_).ok());
+    EXPECT_TRUE(MakeDirs(dest_).ok());
+  }
+  void Put(const std::string& path, std::string_view bytes, mode_t mode = 0644) {
+    ASSERT_TRUE(MakeDirs(DirName(src_ + "/" + path)).ok());
+    ASSERT_TRUE(WriteFileAtomic(src_ + "/" + path, bytes, mode).ok());
+  }
+  std::unique_ptr<FsTree> Tree(TreeFilter filter = {}) {
+    auto tree = OpenDirTree(src_, std::move(filter));
+    EXPECT_TRUE(tree.ok()) << tree.status();
+    return std::move(*tree);
+  }
+  // Records changes as "A path", "M path", "D path".
+  ReceiveOptions Options() {
+    struct CountHash final : EntryHash {
+      Sha256 hash;
+      void Update(std::string_view bytes) override { hash.Update(bytes); }
+      Digest Finish() override { return hash.Finish(); }
+    };
+    ReceiveOptions options;
+    options.dest = dest_;
+    options.hash = [](const FsStat&) { return std::make_unique<CountHash>(); };
+    options.on_change = [this](FsChange kind, const FsStat& stat, const Digest& digest) {
+      changes_.insert(StrCat(kind == FsChange::kDelete ? "D " : "C ", stat.path));
+      digests_[stat.path] = digest.text();
+      return OkStatus();
+    };
+    return options;
+  }
+  void ExpectOk(const Outcome& outcome) {
+    EXPECT_TRUE(outcome.sent.ok()) << outcome.sent;
+    EXPECT_TRUE(outcome.received.ok()) << outcome.received;
+  }
+  std::vector<std::string> Listing(TreeFilter filter) {
+    std::vector<std::string> paths;
+    EXPECT_TRUE(Tree(std::move(filter))
+                    ->Walk([&](const FsStat& stat) {
+                      paths.push_back(stat.path);
+                      return OkStatus();
+                    })
+                    .ok());
+    return paths;
+  }
+
+  TempDir temp_;
+  std::string src_;
+  std::string dest_;
+  std::set<std::string> changes_;
+  std::map<std::string, std::string> digests_;
+};
+
+TEST_F(FsutilTest, FilesLinksAndModesArriveAsTheyWere) {
+  Put("dir/a.txt", "hello", 0600);
+  Put("run.sh", "#!/bin/sh", 0755);
+  ASSERT_EQ(::symlink("dir/a.txt", (src_ + "/link").c_str()), 0);
+  ASSERT_EQ(::link((src_ + "/dir/a.txt").c_str(), (src_ + "/hard").c_str()), 0);
+  timespec times[2] = {{1000, 5}, {1000, 5}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (src_ + "/run.sh").c_str(), times, 0), 0);
+  ASSERT_EQ(::utimensat(AT_FDCWD, (src_ + "/dir").c_str(), times, 0), 0);
+  ExpectOk(Transfer(*Tree(), Options()));
+  EXPECT_EQ(ReadFile(dest_ + "/hard").value(), "hello");
+  struct stat a{};
+  struct stat b{};
+  ASSERT_EQ(::stat((dest_ + "/dir/a.txt").c_str(), &a), 0);
+  ASSERT_EQ(::stat((dest_ + "/hard").c_str(), &b), 0);
+  EXPECT_EQ(a.st_ino, b.st_ino);
+  EXPECT_EQ(a.st_mode & 07777, 0600u);
+  ASSERT_EQ(::stat((dest_ + "/run.sh").c_str(), &a), 0);
+  EXPECT_EQ(a.st_mode & 07777, 0755u);
+  EXPECT_EQ(a.st_mtim.tv_sec, 1000);
+  EXPECT_EQ(a.st_mtim.tv_nsec, 5);
+  ASSERT_EQ(::stat((dest_ + "/dir").c_str(), &a), 0);
+  EXPECT_EQ(a.st_mtim.tv_sec, 1000);
+  EXPECT_EQ(digests_["run.sh"], Digest::Of("#!/bin/sh").text());
+}
+
+TEST_F(FsutilTest, SecondTransferTakesOnlyWhatChanged) {
+  Put("keep", "same");
+  Put("change", "old");
+  Put("gone/inner", "x");
+  ExpectOk(Transfer(*Tree(), Options()));
+  changes_.clear();
+  ASSERT_TRUE(RemoveAll(src_ + "/gone").ok());
+  Put("change", "newer");
+  Put("new", "n");
+  ExpectOk(Transfer(*Tree(), Options()));
+  EXPECT_EQ(changes_, (std::set<std::string>{"C change", "C new", "D gone"}));
+  EXPECT_EQ(ReadFile(dest_ + "/change").value(), "newer");
+  EXPECT_FALSE(PathExists(dest_ + "/gone"));
+}
+
+TEST_F(FsutilTest, AnotherNameOfAnOldFileKeepsItsContent) {
+  Put("f", "old");
+  ExpectOk(Transfer(*Tree(), Options()));
+  std::string other = temp_.path() + "/other";
+  ASSERT_EQ(::link((dest_ + "/f").c_str(), other.c_str()), 0);
+  Put("f", "newer");
+  ExpectOk(Transfer(*Tree(), Options()));
+  EXPECT_EQ(ReadFile(other).value(), "old");
+  EXPECT_EQ(ReadFile(dest_ + "/f").value(), "newer");
+}
+
+TEST_F(FsutilTest, EntriesMayChangeTheirType) {
+  Put("a/inner", "x");
+  Put("b", "file");
+  ASSERT_EQ(::symlink("a", (src_ + "/c").c_str()), 0);
+  ExpectOk(Transfer(*Tree(), Options()));
+  ASSERT_TRUE(RemoveAll(src_).ok());
+  Put("a", "now a file");
+  Put("b/inner", "now a folder");
+  Put("c/inner", "no link");
+  ExpectOk(Transfer(*Tree(), Options()));
+  EXPECT_EQ(ReadFile(dest_ + "/a").value(), "now a file");
+  EXPECT_EQ(ReadFile(dest_ + "/b/inner").value(), "now a folder");
+  EXPECT_EQ(ReadFile(dest_ + "/c/inner").value(), "no link");
+}
+
+TEST_F(FsutilTest, TwentyThousandSmallFilesPassThroughNarrowPipes) {
+  ASSERT_TRUE(MakeDirs(src_ + "/d").ok());
+  for (int i = 0; i < 20000; ++i) {
+    std::string path = StrCat(src_, "/d/f", i);
+    int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    ASSERT_GE(fd, 0);
+    ASSERT_TRUE(WriteAll(fd, path).ok());
+    ::close(fd);
+  }
+  ExpectOk(Transfer(*Tree(), Options()));
+  EXPECT_EQ(changes_.size(), 20001u);
+  EXPECT_EQ(ReadFile(dest_ + "/d/f19999").value(), src_ + "/d/f19999");
+}
+
+TEST_F(FsutilTest, MergeKeepsWhatTheStreamDoesNotName) {
+  ASSERT_TRUE(WriteFileAtomic(dest_ + "/mine", "mine").ok());
+  ASSERT_TRUE(WriteFileAtomic(dest_ + "/a", "old").ok());
+  Put("a", "new");
+  ReceiveOptions options = Options();
+  options.merge = true;
+  ExpectOk(Transfer(*Tree(), options));
+  EXPECT_EQ(ReadFile(dest_ + "/mine").value(), "mine");
+  EXPECT_EQ(ReadFile(dest_ + "/a").value(), "new");
+}
+
+TEST_F(FsutilTest, FilterShowsParentsOfWhatItKeeps) {
+  Put("a/b/c.go", "");
+  Put("a/b/d.txt", "");
+  Put("e/f.txt", "");
+  EXPECT_EQ(Listing({.include = {"**/*.go"}}),
+            (std::vector<std::string>{"a", "a/b", "a/b/c.go"}));
+  EXPECT_EQ(Listing({.exclude = {"a", "!a/b/c.go"}}),
+            (std::vector<std::string>{"a", "a/b", "a/b/c.go", "e", "e/f.txt"}));
+  ASSERT_EQ(::symlink("a/b", (src_ + "/link").c_str()), 0);
+  EXPECT_EQ(Listing({.follow_paths = {"link/d.txt"}}),
+            (std::vector<std::string>{"a", "a/b", "a/b/d.txt", "link"}));
+}
+
+TEST_F(FsutilTest, MetadataOnlyTakesWhatItIsTold) {
+  Put("a/x", "xx");
+  Put("a/y", "yy");
+  Put("b/z", "zz");
+  ReceiveOptions options = Options();
+  options.metadata_only = [](const FsStat& stat) { return stat.path == "a/y"; };
+  ExpectOk(Transfer(*Tree(), options));
+  EXPECT_EQ(ReadFile(dest_ + "/a/y").value(), "yy");
+  EXPECT_FALSE(PathExists(dest_ + "/a/x"));
+  EXPECT_FALSE(PathExists(dest_ + "/b"));
+  std::string recorded = ReadFile(dest_ + "/.fsutil-metadata").value();
+  EXPECT_NE(recorded.find("b/z"), std::string::npos);
+}
+
+// Feeds packets by hand and gives the receiver's verdict.
+class HostileTest : public FsutilTest {
+ protected:
+  static Packet Stat(std::string path, uint32_t mode = 0644, std::string link = "") {
+    Packet packet;
+    packet.set_type(Packet::PACKET_STAT);
+    packet.mutable_stat()->set_path(std::move(path));
+    packet.mutable_stat()->set_mode(mode);
+    packet.mutable_stat()->set_linkname(std::move(link));
+    packet.mutable_stat()->set_uid(::getuid());
+    packet.mutable_stat()->set_gid(::getgid());
+    return packet;
+  }
+  static Packet Data(uint32_t id, std::string bytes) {
+    Packet packet;
+    packet.set_type(Packet::PACKET_DATA);
+    packet.set_id(id);
+    packet.set_data(std::move(bytes));
+    return packet;
+  }
+  std::string Verdict(const std::vector<Packet>& packets) {
+    Channel to_receiver;
+    Channel to_sender;
+    to_sender.limit = 1000;
+    PipeEnd end(to_receiver, to_sender);
+    for (const Packet& packet : packets) {
+      to_receiver.packets.push_back(packet.SerializeAsString());
+    }
+    to_receiver.closed = true;
+    return ReceiveTree(end, Options()).message();
+  }
+  static constexpr uint32_t kDir = 1U << 31 | 0755;
+};
+
+TEST_F(HostileTest, PathsThatLeaveTheFolderAreRefused) {
+  EXPECT_EQ(Verdict({Stat("../x")}), "escape check ../x: invalid argument");
+  EXPECT_EQ(Verdict({Stat("..", kDir)}), "escape check ..: invalid argument");
+  EXPECT_EQ(Verdict({Stat("/etc/passwd")}), "absolute path /etc/passwd: invalid argument");
+  EXPECT_EQ(Verdict({Stat("a", kDir), Stat("a/../../x")}),
+            "unclean path a/../../x: invalid argument");
+  EXPECT_EQ(Verdict({Stat("a", 1U << 27 | 0777, "/tmp"), Stat("a/x")}),
+            "changes out of order: \"a/x\" \"a\"");
+}
+
+TEST_F(HostileTest, EntriesOutOfOrderAreRefused) {
+  EXPECT_EQ(Verdict({Stat("b"), Stat("a")}), "changes out of order: \"a\" \"b\"");
+  EXPECT_EQ(Verdict({Stat("a"), Stat("a")}), "changes out of order: \"a\" \"a\"");
+  EXPECT_EQ(Verdict({Stat("a", kDir), Stat("b"), Stat("a/x")}),
+            "changes out of order: \"a/x\" \"b\"");
+}
+
+TEST_F(HostileTest, LinksAndDataNeedWhatWasAnnounced) {
+  EXPECT_EQ(Verdict({Stat("l", 0644, "unknown")}), "invalid link l to unknown path: \"unknown\"");
+  EXPECT_EQ(Verdict({Data(7, "x")}), "invalid file request 7");
+  EXPECT_EQ(Verdict({Stat("a"), Data(0, "x"), Data(0, ""), Data(0, "y")}),
+            "invalid file request 0");
+  EXPECT_EQ(Verdict({Stat("a")}), "EOF");
+}
+
+}  // namespace
+}  // namespace kiln::api

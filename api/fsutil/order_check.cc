@@ -1,0 +1,54 @@
+// See order_check.h.
+#include "api/fsutil/order_check.h"
+
+#include "base/file.h"
+
+namespace kiln::api {
+namespace {
+
+Status BadPath(std::string_view what, const std::string& path) {
+  return UnknownError(StrCat(what, " ", path, ": invalid argument"));
+}
+
+}  // namespace
+
+Status OrderCheck::Next(const FsStat& stat) {
+  const std::string& path = stat.path;
+  if (path.empty() || path == "." || path != CleanPath(path) ||
+      Contains(path, std::string_view("\0", 1))) {
+    return BadPath("unclean path", path);
+  }
+  if (path.front() == '/') return BadPath("absolute path", path);
+  if (path == ".." || path.starts_with("../")) return BadPath("escape check", path);
+  if (stat.size < 0) return BadPath("negative size", path);
+  std::string dir = DirName(path);
+  if (dir == ".") dir.clear();
+  std::string base = BaseName(path);
+  while (folders_.size() > 1 && ComparePaths(folders_.back().path, dir) > 0) folders_.pop_back();
+  // Siblings that sort before `dir` are behind us as well.
+  while (folders_.size() > 1 && folders_.back().path != dir &&
+         !dir.starts_with(folders_.back().path + "/")) {
+    folders_.pop_back();
+  }
+  Folder& folder = folders_.back();
+  if (folder.path != dir || folder.last >= base) {
+    return UnknownError(StrCat("changes out of order: ", Quote(path), " ",
+                               Quote(JoinPath(folder.path, folder.last))));
+  }
+  folder.last = base;
+  if (stat.is_dir()) {
+    folders_.push_back({path, ""});
+    return OkStatus();
+  }
+  if (stat.is_symlink()) return OkStatus();
+  std::hash<std::string> hash;
+  if (stat.link_name.empty()) {
+    seen_.insert(hash(path));
+  } else if (!seen_.contains(hash(stat.link_name))) {
+    return UnknownError(
+        StrCat("invalid link ", path, " to unknown path: ", Quote(stat.link_name)));
+  }
+  return OkStatus();
+}
+
+}  // namespace kiln::api

@@ -1,0 +1,31 @@
+// OrderCheck: whether announced entries form a tree, told parents first in order.
+#pragma once
+
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "api/fsutil/fs_stat.h"
+#include "base/status.h"
+
+namespace kiln::api {
+
+// Not thread-safe. Memory: 8 bytes of payload per file, and the open folders.
+class OrderCheck {
+ public:
+  // UNKNOWN in the reference's words for unclean, absolute or escaping paths, a
+  // missing parent, entries out of order and hard links to what was not told.
+  Status Next(const FsStat& stat);
+
+ private:
+  struct Folder {
+    std::string path;
+    std::string last;
+  };
+  std::vector<Folder> folders_ = {Folder{}};
+  // Hashes of names that hard links may refer to; a collision only moves the
+  // error to the call of linkat, which stays inside the tree.
+  std::unordered_set<size_t> seen_;
+};
+
+}  // namespace kiln::api

@@ -1,0 +1,182 @@
+// See sender.h. Three parties: the caller reads requests, one thread lists the
+// tree, a few read files. A queue without bound lies between, since the ids in
+// it are those of files already listed.
+#include "api/fsutil/sender.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "api/proto/session/fsutil_wire.pb.h"
+
+namespace kiln::api {
+namespace {
+
+using ::fsutil::types::Packet;
+
+constexpr size_t kChunk = 256 << 10;
+constexpr int kReaders = 2;
+
+class Sender {
+ public:
+  Sender(PacketStream& stream, FsTree& tree, const FsProgress& progress)
+      : stream_(stream), tree_(tree), progress_(progress) {}
+
+  Status Run() {
+    std::vector<std::thread> threads;
+    threads.emplace_back([this] { List(); });
+    for (int i = 0; i < kReaders; ++i) threads.emplace_back([this] { SendFiles(); });
+    Status status = ReadRequests();
+    {
+      std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads) thread.join();
+    std::lock_guard lock(mutex_);
+    return failure_.ok() ? status : failure_;
+  }
+
+ private:
+  Status ReadRequests() {
+    Packet packet;
+    while (true) {
+      packet.Clear();
+      ASSIGN_OR_RETURN(bool more, stream_.Recv(&packet));
+      if (!more) return UnavailableError("EOF");
+      switch (packet.type()) {
+        case Packet::PACKET_ERR:
+          return UnknownError(StrCat("error from receiver: ", packet.data()));
+        case Packet::PACKET_REQ:
+          RETURN_IF_ERROR(Queue(packet.id()));
+          break;
+        case Packet::PACKET_FIN: {
+          Packet fin;
+          fin.set_type(Packet::PACKET_FIN);
+          return Send(fin, false);
+        }
+        default:
+          break;
+      }
+    }
+  }
+
+  Status Queue(uint32_t id) {
+    {
+      std::lock_guard lock(mutex_);
+      auto file = files_.find(id);
+      if (file == files_.end()) return UnknownError(StrCat("invalid file id ", id));
+      queue_.emplace_back(id, std::move(file->second));
+      files_.erase(file);
+    }
+    wake_.notify_one();
+    return OkStatus();
+  }
+
+  void List() {
+    uint32_t id = 0;
+    Status status = tree_.Walk([&](const FsStat& stat) -> Status {
+      {
+        std::lock_guard lock(mutex_);
+        if (over_) return CancelledError("context canceled");
+        if (stat.is_regular()) files_.emplace(id, stat.path);
+      }
+      ++id;
+      Packet packet;
+      packet.set_type(Packet::PACKET_STAT);
+      ToProto(stat, packet.mutable_stat());
+      return Send(packet, true);
+    });
+    Packet last;
+    last.set_type(Packet::PACKET_STAT);
+    if (!status.ok()) {
+      last.set_type(Packet::PACKET_ERR);
+      last.set_data(status.message());
+      Fail(status);
+    }
+    // The peer's answer, or the end of the stream, is what ReadRequests sees next.
+    Send(last, false).IgnoreError();
+  }
+
+  void SendFiles() {
+    std::vector<char> buffer(kChunk);
+    while (true) {
+      std::pair<uint32_t, std::string> file;
+      bool more;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return over_ || !queue_.empty(); });
+        if (over_) return;
+        file = std::move(queue_.front());
+        queue_.pop_front();
+        more = !queue_.empty();
+      }
+      Status status = SendFile(file.first, file.second, buffer, more);
+      if (!status.ok()) {
+        Packet error;
+        error.set_type(Packet::PACKET_ERR);
+        error.set_data(status.message());
+        Fail(status);
+        Send(error, false).IgnoreError();
+        return;
+      }
+    }
+  }
+
+  Status SendFile(uint32_t id, const std::string& path, std::vector<char>& buffer, bool more) {
+    Packet packet;
+    packet.set_type(Packet::PACKET_DATA);
+    packet.set_id(id);
+    StatusOr<std::unique_ptr<FsFile>> file = tree_.Open(path);
+    if (file.ok()) {
+      while (true) {
+        ASSIGN_OR_RETURN(size_t n, (*file)->Read(buffer.data(), buffer.size()));
+        if (n == 0) break;
+        packet.set_data(buffer.data(), n);
+        RETURN_IF_ERROR(Send(packet, true));
+      }
+    }
+    packet.clear_data();
+    return Send(packet, more);
+  }
+
+  Status Send(const Packet& packet, bool more) {
+    std::lock_guard lock(send_mutex_);
+    RETURN_IF_ERROR(stream_.Send(packet, more));
+    if (progress_) {
+      sent_ += static_cast<int64_t>(packet.ByteSizeLong());
+      progress_(sent_);
+    }
+    return OkStatus();
+  }
+
+  void Fail(const Status& status) {
+    std::lock_guard lock(mutex_);
+    if (failure_.ok() && !over_) failure_ = status;
+  }
+
+  PacketStream& stream_;
+  FsTree& tree_;
+  const FsProgress& progress_;
+
+  std::mutex send_mutex_;
+  int64_t sent_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::unordered_map<uint32_t, std::string> files_;
+  std::deque<std::pair<uint32_t, std::string>> queue_;
+  Status failure_;
+  bool over_ = false;
+};
+
+}  // namespace
+
+Status SendTree(PacketStream& stream, FsTree& tree, const FsProgress& progress) {
+  return Sender(stream, tree, progress).Run();
+}
+
+}  // namespace kiln::api
