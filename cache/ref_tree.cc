@@ -48,6 +48,10 @@ Status RefCore::RunAll(std::vector<std::function<Status()>> jobs) {
   }
   std::unique_lock lock(batch->mutex);
   batch->done.wait(lock, [&] { return batch->finished == count; });
+  // A pool thread may still hold the batch; what the jobs captured must not die there.
+  std::vector<std::function<Status()>> done = std::move(batch->jobs);
+  batch->next = 0;
+  batch->jobs.clear();
   return batch->status;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -47,7 +48,8 @@ class ContentHashBuilder {
   Status Save(const MutableRef& ref);
 
  private:
-  std::unique_ptr<HashTree> tree_;
+  std::mutex mutex_;
+  std::unique_ptr<HashTree> tree_;  // guarded by mutex_
 };
 
 // Digest of `path` in `ref`. Mounts and scans only what no earlier call knows;

@@ -1,0 +1,32 @@
+// The RefStore suite over overlayfs, and what only a stack can show. Needs root.
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "cache/testing/ref_store_suite.h"
+
+namespace kiln::cache {
+
+INSTANTIATE_TEST_SUITE_P(Overlay, RefStoreSuite, testing::Values("overlayfs"));
+
+class OverlayRefs : public RefStoreSuite {};
+INSTANTIATE_TEST_SUITE_P(Overlay, OverlayRefs, testing::Values("overlayfs"));
+
+TEST_P(OverlayRefs, HundredsOfLayersCanBeMounted) {
+  Ref top = Make(Ref(), {"f0=0"});
+  for (int i = 1; i <= 200; ++i) top = Make(top, {StrCat("f", i, "=", i)});
+  std::string tree = Describe(top);
+  EXPECT_NE(tree.find("f200=200"), std::string::npos);
+  EXPECT_NE(tree.find("f0=0"), std::string::npos);
+}
+
+TEST_P(OverlayRefs, OnlyChangesAreStoredAndMarksThatHideNothingAreGone) {
+  Ref base = Make(Ref(), {"old/a=1"});
+  Ref top = Make(base, {"old!", "old/b=2", "fresh/c=3"});
+  std::string fs = root() + "/snapshots/" + top.id() + "/fs";
+  char value[8];
+  EXPECT_EQ(::lgetxattr((fs + "/old").c_str(), "trusted.overlay.opaque", value, 8), 1);
+  EXPECT_LT(::lgetxattr((fs + "/fresh").c_str(), "trusted.overlay.opaque", value, 8), 0);
+  EXPECT_EQ(Describe(top), "fresh/ fresh/c=3 old/ old/b=2 ");
+}
+
+}  // namespace kiln::cache

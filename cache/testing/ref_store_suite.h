@@ -1,0 +1,41 @@
+// The suite that every kind of RefStore passes, over real folders and real layer
+// archives. Instantiated for the native snapshotter (unit) and overlayfs (needs root).
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "cache/content/disk_content_store.h"
+#include "cache/database.h"
+#include "cache/ref_store.h"
+
+namespace kiln::cache {
+
+// One state directory that can be closed and opened again.
+class RefStoreSuite : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override { Open(); }
+  void TearDown() override { Close(); }
+  void Open();
+  void Close();
+
+  // A committed tree over `parent` with `files` ("path=text", "path!" removes).
+  Ref Make(const Ref& parent, const std::vector<std::string>& files);
+  static void Edit(const std::string& root, const std::vector<std::string>& files);
+  // "path=text path/ …" in walk order.
+  std::string Describe(const Ref& ref);
+  static std::string DescribeDir(const std::string& root);
+  std::string root() const { return temp_.path(); }
+  size_t Snapshots() { return ListDir(root() + "/snapshots").value().size(); }
+
+  TempDir temp_{std::move(MakeTempDir("/tmp", "refstore-")).value()};
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<ContentStore> content_;
+  std::unique_ptr<RefStore> store_;
+};
+
+}  // namespace kiln::cache
