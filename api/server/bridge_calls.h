@@ -1,0 +1,56 @@
+// The LLBBridge calls in terms of a ClientFrontend: message in, message out.
+//
+// Used for clients on the daemon's socket; frontend images will use the same.
+// Each blocks and may be called from any thread.
+#pragma once
+
+#include <stop_token>
+
+#include "api/server/server.h"
+#include "control/client_frontend.h"
+
+namespace moby::buildkit::v1::frontend {
+class EvaluateRequest;
+class InputsResponse;
+class PongResponse;
+class ReadDirRequest;
+class ReadDirResponse;
+class ReadFileRequest;
+class ReadFileResponse;
+class ResolveImageConfigRequest;
+class ResolveImageConfigResponse;
+class ResolveSourceMetaRequest;
+class ResolveSourceMetaResponse;
+class ReturnRequest;
+class SolveRequest;
+class SolveResponse;
+class StatFileRequest;
+class StatFileResponse;
+class WarnRequest;
+}  // namespace moby::buildkit::v1::frontend
+
+namespace kiln::api {
+
+namespace gateway = moby::buildkit::v1::frontend;
+using control::ClientFrontend;
+
+Status ResolveImageConfig(ClientFrontend& frontend, const gateway::ResolveImageConfigRequest& request,
+                          std::stop_token stop, gateway::ResolveImageConfigResponse* response);
+Status ResolveSourceMeta(ClientFrontend& frontend, const gateway::ResolveSourceMetaRequest& request,
+                         std::stop_token stop, gateway::ResolveSourceMetaResponse* response);
+Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& request,
+                        std::stop_token stop, gateway::SolveResponse* response);
+Status ReadFile(ClientFrontend& frontend, const gateway::ReadFileRequest& request,
+                gateway::ReadFileResponse* response);
+Status ReadDir(ClientFrontend& frontend, const gateway::ReadDirRequest& request,
+               gateway::ReadDirResponse* response);
+Status StatFile(ClientFrontend& frontend, const gateway::StatFileRequest& request,
+                gateway::StatFileResponse* response);
+Status Evaluate(ClientFrontend& frontend, const gateway::EvaluateRequest& request);
+Status Inputs(ClientFrontend& frontend, gateway::InputsResponse* response);
+Status Return(ClientFrontend& frontend, const gateway::ReturnRequest& request);
+Status Warn(ClientFrontend& frontend, const gateway::WarnRequest& request);
+// Every capability of the LLB and of the gateway, and the worker.
+void Pong(const ServerParts& parts, gateway::PongResponse* response);
+
+}  // namespace kiln::api

@@ -1,0 +1,88 @@
+// Resolving of image configs and source metadata for frontends.
+#include "api/proto/gateway.pb.h"
+#include "api/server/bridge_calls.h"
+#include "api/server/progress_codec.h"
+#include "api/server/worker_codec.h"
+#include "base/strings.h"
+#include "oci/reference.h"
+
+namespace kiln::api {
+namespace {
+
+constexpr int kOciLayoutResolver = 1;
+
+void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaResponse* response) {
+  response->mutable_source()->set_identifier(meta.identifier);
+  response->mutable_source()->mutable_attrs()->insert(meta.attrs.begin(), meta.attrs.end());
+  if (!meta.image_digest.empty()) {
+    response->mutable_image()->set_digest(meta.image_digest.text());
+    response->mutable_image()->set_config(meta.image_config);
+  }
+  if (!meta.git_checksum.empty()) {
+    gateway::ResolveSourceGitResponse* git = response->mutable_git();
+    git->set_checksum(meta.git_checksum);
+    git->set_ref(meta.git_ref);
+    git->set_commitchecksum(meta.git_commit_checksum);
+    git->set_commitobject(meta.git_commit_object);
+    git->set_tagobject(meta.git_tag_object);
+  }
+  if (!meta.http_digest.empty()) {
+    gateway::ResolveSourceHTTPResponse* http = response->mutable_http();
+    http->set_checksum(meta.http_digest.text());
+    http->set_filename(meta.http_filename);
+    if (meta.http_last_modified) SetTimestamp(*meta.http_last_modified, http->mutable_lastmodified());
+  }
+}
+
+}  // namespace
+
+Status ResolveSourceMeta(ClientFrontend& frontend, const gateway::ResolveSourceMetaRequest& request,
+                         std::stop_token stop, gateway::ResolveSourceMetaResponse* response) {
+  if (!request.has_source()) return InvalidArgumentError("source is required");
+  frontend::ResolveRequest resolve;
+  if (request.has_platform()) resolve.platform = FromPlatform(request.platform());
+  resolve.resolve_mode = request.resolvemode();
+  resolve.log_name = request.logname();
+  resolve.need_image_config = !request.image().noconfig();
+  resolve.attestation_chain = request.image().attestationchain();
+  resolve.git_return_object = request.git().returnobject();
+  ASSIGN_OR_RETURN(auto meta, frontend.bridge().ResolveSourceMeta(request.source(), resolve, stop));
+  FillMeta(meta, response);
+  return OkStatus();
+}
+
+Status ResolveImageConfig(ClientFrontend& frontend, const gateway::ResolveImageConfigRequest& request,
+                          std::stop_token stop, gateway::ResolveImageConfigResponse* response) {
+  auto reference = oci::ParseReference(request.ref());
+  if (!reference.ok()) {
+    return Annotate(reference.status(), StrCat("could not parse reference ", Quote(request.ref())));
+  }
+  pb::SourceOp source;
+  frontend::ResolveRequest resolve;
+  if (request.has_platform()) resolve.platform = FromPlatform(request.platform());
+  resolve.resolve_mode = request.resolvemode();
+  resolve.log_name = request.logname();
+  if (request.resolvertype() == kOciLayoutResolver) {
+    source.set_identifier(StrCat("oci-layout://", reference->Text()));
+    resolve.oci_session = request.sessionid();
+    resolve.oci_store = request.storeid();
+    if (!resolve.oci_session.empty()) {
+      (*source.mutable_attrs())["oci.session"] = resolve.oci_session;
+    }
+    if (!resolve.oci_store.empty()) (*source.mutable_attrs())["oci.store"] = resolve.oci_store;
+  } else {
+    source.set_identifier(StrCat("docker-image://", reference->Text()));
+  }
+  auto meta = frontend.bridge().ResolveSourceMeta(source, resolve, stop);
+  if (!meta.ok()) {
+    return Annotate(meta.status(),
+                    StrCat("failed to resolve source metadata for ", reference->Text()));
+  }
+  std::string_view ref = TrimPrefix(meta->identifier, "docker-image://");
+  response->set_ref(std::string(TrimPrefix(ref, "oci-layout://")));
+  response->set_digest(meta->image_digest.text());
+  response->set_config(meta->image_config);
+  return OkStatus();
+}
+
+}  // namespace kiln::api

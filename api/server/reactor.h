@@ -1,0 +1,186 @@
+// Reactors that hide gRPC's callback API: handlers are blocking code on their own
+// thread, a client's cancel reaches them as a stop request at once.
+//
+// A reactor keeps itself alive until gRPC says OnDone and its handler is through.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <utility>
+
+#include "api/server/call_threads.h"
+#include "api/tunnel/grpc_status.h"
+#include "base/status.h"
+
+namespace kiln::api {
+
+// One request, one response.
+class UnaryCall : public grpc::ServerUnaryReactor {
+ public:
+  using Handler = std::function<Status(std::stop_token)>;
+  // `handler` fills the response; request and response live until it returns.
+  static grpc::ServerUnaryReactor* Start(CallThreads& threads, Handler handler) {
+    auto call = std::shared_ptr<UnaryCall>(new UnaryCall);
+    call->self_ = call;
+    threads.Run([call, handler = std::move(handler)] {
+      call->Finish(ToGrpc(handler(call->stop_.get_token())));
+    });
+    return call.get();
+  }
+  void OnCancel() override { stop_.request_stop(); }
+  void OnDone() override { self_.reset(); }
+
+ private:
+  UnaryCall() = default;
+  std::stop_source stop_;
+  std::shared_ptr<UnaryCall> self_;
+};
+
+// Blocking writes over any reactor with StartWrite. Thread-safe.
+template <typename Response>
+class BlockingWriter {
+ public:
+  // Waits until gRPC has taken the message; false if the client is gone.
+  template <typename Reactor>
+  bool Write(Reactor& reactor, Response response) {
+    std::lock_guard order(writers_);
+    std::unique_lock lock(mutex_);
+    if (broken_) return false;
+    message_ = std::move(response);
+    pending_ = true;
+    reactor.StartWrite(&message_);
+    changed_.wait(lock, [&] { return !pending_; });
+    return !broken_;
+  }
+  void Done(bool ok) {
+    std::lock_guard lock(mutex_);
+    pending_ = false;
+    broken_ = broken_ || !ok;
+    changed_.notify_all();
+  }
+  void Break() {
+    std::lock_guard lock(mutex_);
+    broken_ = true;
+  }
+
+ private:
+  std::mutex writers_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Response message_;
+  bool pending_ = false;
+  bool broken_ = false;
+};
+
+// One request, a stream of responses.
+template <typename Response>
+class ServerStreamCall : public grpc::ServerWriteReactor<Response> {
+ public:
+  using Handler = std::function<Status(ServerStreamCall&, std::stop_token)>;
+  static grpc::ServerWriteReactor<Response>* Start(CallThreads& threads, Handler handler) {
+    auto call = std::shared_ptr<ServerStreamCall>(new ServerStreamCall);
+    call->self_ = call;
+    threads.Run([call, handler = std::move(handler)] {
+      call->Finish(ToGrpc(handler(*call, call->stop_.get_token())));
+    });
+    return call.get();
+  }
+  bool Write(Response response) { return writer_.Write(*this, std::move(response)); }
+
+  void OnWriteDone(bool ok) override { writer_.Done(ok); }
+  void OnCancel() override {
+    writer_.Break();
+    stop_.request_stop();
+  }
+  void OnDone() override { self_.reset(); }
+
+ private:
+  ServerStreamCall() = default;
+  BlockingWriter<Response> writer_;
+  std::stop_source stop_;
+  std::shared_ptr<ServerStreamCall> self_;
+};
+
+// Streams both ways. Read and Write may be used by two threads at once.
+template <typename Request, typename Response>
+class BidiCall : public grpc::ServerBidiReactor<Request, Response> {
+ public:
+  using Handler = std::function<Status(BidiCall&, std::stop_token)>;
+  static grpc::ServerBidiReactor<Request, Response>* Start(CallThreads& threads, Handler handler) {
+    auto call = std::shared_ptr<BidiCall>(new BidiCall);
+    call->self_ = call;
+    call->StartRead(&call->incoming_);
+    threads.Run([call, handler = std::move(handler)] {
+      call->Finish(ToGrpc(handler(*call, call->stop_.get_token())));
+    });
+    return call.get();
+  }
+  bool Write(Response response) { return writer_.Write(*this, std::move(response)); }
+  // Blocks; false at the client's end or after EndReads.
+  bool Read(Request* request) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ended_ || !received_.empty(); });
+    if (received_.empty()) return false;
+    *request = std::move(received_.front());
+    received_.pop_front();
+    // gRPC's window holds the rest back while nobody takes messages.
+    if (paused_ && received_.size() < kReadAhead) {
+      paused_ = false;
+      this->StartRead(&incoming_);
+    }
+    return true;
+  }
+  void EndReads() {
+    std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+  }
+
+  void OnReadDone(bool ok) override {
+    std::lock_guard lock(mutex_);
+    if (!ok) {
+      ended_ = true;
+    } else {
+      received_.push_back(std::move(incoming_));
+      incoming_.Clear();
+      paused_ = received_.size() >= kReadAhead;
+      if (!paused_) this->StartRead(&incoming_);
+    }
+    changed_.notify_all();
+  }
+  void OnWriteDone(bool ok) override { writer_.Done(ok); }
+  void OnCancel() override {
+    writer_.Break();
+    EndReads();
+    stop_.request_stop();
+  }
+  void OnDone() override { self_.reset(); }
+
+ private:
+  static constexpr size_t kReadAhead = 16;
+  BidiCall() = default;
+  BlockingWriter<Response> writer_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Request incoming_;
+  std::deque<Request> received_;
+  bool paused_ = false;
+  bool ended_ = false;
+  std::stop_source stop_;
+  std::shared_ptr<BidiCall> self_;
+};
+
+// For methods that are not there yet: the reference's text for them.
+inline grpc::Status Unimplemented(std::string_view method) {
+  return grpc::Status(grpc::StatusCode::UNIMPLEMENTED,
+                      StrCat("method ", method, " not implemented"));
+}
+
+}  // namespace kiln::api

@@ -1,0 +1,120 @@
+// One grpc::Server; plain sockets are accepted here, so that the daemon decides on
+// their paths, owners and modes.
+#include "api/server/server.h"
+
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/server_posix.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/eventfd.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <thread>
+
+#include "api/server/services.h"
+#include "api/tunnel/session_headers.h"
+#include "base/log.h"
+
+namespace kiln::api {
+namespace {
+
+// Foreign clients may ping as they like; measured in the trial of the tunnel.
+constexpr int kLeastPingInterval = 1'000;  // ms
+constexpr std::chrono::seconds kGrace{5};
+
+// Accepts until `wake` is readable.
+void AcceptLoop(int listener, int wake, grpc::Server& server) {
+  while (true) {
+    pollfd wait[2] = {{listener, POLLIN, 0}, {wake, POLLIN, 0}};
+    if (poll(wait, 2, -1) < 0 && errno != EINTR) return;
+    if (wait[1].revents != 0) return;
+    int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+      // No descriptors left: let others close some instead of spinning.
+      if (errno == EMFILE || errno == ENFILE) poll(wait + 1, 1, 100);
+      continue;
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on unix sockets, rightly
+    grpc::AddInsecureChannelFromFd(&server, fd);
+  }
+}
+
+}  // namespace
+
+struct Server::State {
+  CallThreads threads;
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  struct TlsAddress {
+    std::string address;
+    TlsIdentity identity;
+  };
+  std::vector<TlsAddress> tls;
+  std::unique_ptr<grpc::Server> server;
+  std::vector<UniqueFd> listeners;
+  UniqueFd wake{eventfd(0, EFD_CLOEXEC)};
+  std::vector<std::thread> acceptors;
+};
+
+Server::Server(const ServerParts& parts) : state_(std::make_unique<State>()) {
+  CallThreads& threads = state_->threads;
+  state_->services.push_back(MakeControlService(parts, threads));
+  state_->services.push_back(MakeBridgeService(parts, threads));
+  state_->services.push_back(MakeContentService(parts, threads));
+  state_->services.push_back(MakeHealthService());
+  state_->services.push_back(MakeTraceService());
+}
+
+Server::~Server() { Stop(); }
+
+void Server::ListenTls(const std::string& address, const TlsIdentity& identity) {
+  state_->tls.push_back({address, identity});
+}
+
+Status Server::Start() {
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kLeastPingInterval);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  for (auto& service : state_->services) builder.RegisterService(service.get());
+  for (const State::TlsAddress& tls : state_->tls) {
+    grpc::SslServerCredentialsOptions options(
+        tls.identity.client_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                       : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    options.pem_key_cert_pairs.push_back({tls.identity.key, tls.identity.certificate});
+    options.pem_root_certs = tls.identity.client_ca;
+    builder.AddListeningPort(tls.address, grpc::SslServerCredentials(options));
+  }
+  state_->server = builder.BuildAndStart();
+  if (state_->server == nullptr) return UnknownError("could not start the gRPC server");
+  return OkStatus();
+}
+
+Status Server::Listen(UniqueFd socket) {
+  if (fcntl(socket.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoStatus(errno, "fcntl");
+  int fd = socket.get();
+  state_->listeners.push_back(std::move(socket));
+  state_->acceptors.emplace_back(
+      [fd, state = state_.get()] { AcceptLoop(fd, state->wake.get(), *state->server); });
+  return OkStatus();
+}
+
+void Server::Stop() {
+  eventfd_write(state_->wake.get(), 1);
+  for (std::thread& acceptor : state_->acceptors) acceptor.join();
+  state_->acceptors.clear();
+  state_->listeners.clear();
+  if (state_->server != nullptr) {
+    state_->server->Shutdown(std::chrono::system_clock::now() + kGrace);
+    state_->server->Wait();
+    state_->server.reset();
+  }
+}
+
+}  // namespace kiln::api

@@ -1,0 +1,22 @@
+// The services of the server, each in a file of its own.
+#pragma once
+
+#include <memory>
+
+#include "api/server/call_threads.h"
+#include "api/server/server.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace kiln::api {
+
+// `parts` and `threads` outlive the service.
+std::unique_ptr<grpc::Service> MakeControlService(const ServerParts& parts, CallThreads& threads);
+std::unique_ptr<grpc::Service> MakeBridgeService(const ServerParts& parts, CallThreads& threads);
+std::unique_ptr<grpc::Service> MakeContentService(const ServerParts& parts, CallThreads& threads);
+std::unique_ptr<grpc::Service> MakeHealthService();
+std::unique_ptr<grpc::Service> MakeTraceService();
+
+}  // namespace kiln::api

@@ -1,0 +1,88 @@
+// Plain structs to messages; see worker_codec.h.
+#include "api/server/worker_codec.h"
+
+#include "api/proto/control.pb.h"
+#include "api/proto/worker.pb.h"
+#include "api/server/progress_codec.h"
+#include "base/strings.h"
+
+namespace kiln::api {
+
+namespace wire = moby::buildkit::v1;
+
+void FillPlatform(const Platform& platform, pb::Platform* out) {
+  out->set_os(platform.os);
+  out->set_architecture(platform.architecture);
+  out->set_variant(platform.variant);
+  out->set_osversion(platform.os_version);
+  for (const std::string& feature : platform.os_features) out->add_osfeatures(feature);
+}
+
+Platform FromPlatform(const pb::Platform& platform) {
+  return {platform.os(),
+          platform.architecture(),
+          platform.variant(),
+          platform.osversion(),
+          {platform.osfeatures().begin(), platform.osfeatures().end()}};
+}
+
+void FillVersion(const Version& version, wire::types::BuildkitVersion* out) {
+  out->set_package(version.package);
+  out->set_version(version.version);
+  out->set_revision(version.revision);
+  out->set_dockerfileversion(version.dockerfile_version);
+}
+
+void FillWorker(const WorkerFacts& worker, const Version& version, wire::types::WorkerRecord* out) {
+  out->set_id(worker.id);
+  out->mutable_labels()->insert(worker.labels.begin(), worker.labels.end());
+  for (const Platform& platform : worker.platforms) FillPlatform(platform, out->add_platforms());
+  for (const cache::PruneOptions& rule : worker.gc_policy) {
+    wire::types::GCPolicy* policy = out->add_gcpolicy();
+    policy->set_all(rule.all);
+    policy->set_keepduration(rule.keep_duration_nanos);
+    for (const std::string& filter : rule.filters) policy->add_filters(filter);
+    policy->set_reservedspace(rule.reserved_bytes);
+    policy->set_maxusedspace(rule.max_used_bytes);
+    policy->set_minfreespace(rule.min_free_bytes);
+  }
+  FillVersion(version, out->mutable_buildkitversion());
+}
+
+void FillUsage(const cache::UsageRecord& record, wire::UsageRecord* out) {
+  out->set_id(record.id);
+  out->set_mutable_(record.is_mutable);
+  out->set_inuse(record.in_use);
+  out->set_size(record.size);
+  for (const std::string& parent : record.parents) out->add_parents(parent);
+  if (record.created.set()) SetTimestamp(record.created, out->mutable_createdat());
+  if (record.last_used.set()) SetTimestamp(record.last_used, out->mutable_lastusedat());
+  out->set_usagecount(record.usage_count);
+  out->set_description(record.description);
+  out->set_recordtype(std::string(cache::RecordTypeText(record.type)));
+  out->set_shared(record.shared);
+}
+
+bool OldEnough(const cache::UsageRecord& record, int64_t age_limit) {
+  if (age_limit <= 0 || !record.last_used.set()) return true;
+  return Now().nanos - record.last_used.nanos >= age_limit;
+}
+
+StatusOr<bool> WorkerMatches(const WorkerFacts& worker,
+                             const google::protobuf::RepeatedPtrField<std::string>& filters) {
+  if (filters.empty()) return true;
+  for (const std::string& filter : filters) {
+    std::string_view key, value;
+    if (!StrCut(filter, "==", &key, &value)) {
+      return InvalidArgumentError(StrCat("failed to parse worker filters: ", filter));
+    }
+    if (key == "id" && value == worker.id) return true;
+    std::string_view label = TrimPrefix(key, "labels.");
+    if (label.size() > 1 && label.front() == '"') label = label.substr(1, label.size() - 2);
+    auto entry = worker.labels.find(std::string(label));
+    if (entry != worker.labels.end() && entry->second == value) return true;
+  }
+  return false;
+}
+
+}  // namespace kiln::api
