@@ -4,8 +4,6 @@
 // table, and makes the Op of each vertex. What a single op does is in worker/op.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,11 +20,6 @@
 
 namespace kiln::worker {
 
-// Solves the definition that a BuildOp brought (serialised pb.Definition) for the
-// builds behind `context`. Set by control, which alone can start a nested solve.
-using NestedSolve =
-    std::function<StatusOr<cache::Ref>(std::string_view definition, solver::JobContext& context)>;
-
 struct WorkerOptions {
   std::string root;                         // state folder of the worker; made if missing
   cache::RefStore* refs = nullptr;          // must outlive the worker
@@ -35,7 +28,6 @@ struct WorkerOptions {
   exec::ExecutorOptions exec = {};          // `root` is filled in from above if empty
   size_t max_parallelism = 0;               // steps at once; 0: no limit
   std::vector<Platform> platforms = {};     // empty: this machine's
-  NestedSolve nested_solve = {};
 };
 
 // Thread-safe. Must outlive the ops it made.
@@ -53,8 +45,6 @@ class Worker : public solver::OpResolver {
   Source* FindSource(std::string_view scheme) const;
   exec::Executor& executor();
   const std::vector<Platform>& platforms() const;
-  // May be set after Open, before the first Resolve.
-  void SetNestedSolve(NestedSolve solve);
 
  private:
   struct State;

@@ -1,0 +1,44 @@
+// What ops need of the worker that made them. All of it outlives the ops.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/platform.h"
+#include "cache/ref_store.h"
+#include "solver/op.h"
+#include "worker/client_session.h"
+#include "worker/exec/executor.h"
+#include "worker/op/step_limit.h"
+#include "worker/source/source.h"
+
+namespace kiln::worker {
+
+class CacheMounts;
+
+struct OpDeps {
+  cache::RefStore* refs = nullptr;
+  SessionTable* sessions = nullptr;
+  exec::Executor* executor = nullptr;
+  CacheMounts* cache_mounts = nullptr;
+  StepLimit* limit = nullptr;
+  std::function<Source*(std::string_view scheme)> find_source;
+  std::vector<Platform> platforms;
+  std::string temp_dir;  // for sockets and secrets; emptied at start
+};
+
+using VertexPtr = std::shared_ptr<const llb::Vertex>;
+
+// One maker per kind; the vertex's op is validated already.
+std::unique_ptr<solver::Op> MakeSourceOp(const OpDeps& deps, VertexPtr vertex);
+std::unique_ptr<solver::Op> MakeExecOp(const OpDeps& deps, VertexPtr vertex);
+std::unique_ptr<solver::Op> MakeFileOp(const OpDeps& deps, VertexPtr vertex);
+std::unique_ptr<solver::Op> MakeMergeOp(const OpDeps& deps, VertexPtr vertex);
+std::unique_ptr<solver::Op> MakeDiffOp(const OpDeps& deps, VertexPtr vertex);
+std::unique_ptr<solver::Op> MakePassthroughOp(const OpDeps& deps, VertexPtr vertex);
+std::unique_ptr<solver::Op> MakeBuildOp(const OpDeps& deps, VertexPtr vertex);
+
+}  // namespace kiln::worker
