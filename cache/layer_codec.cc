@@ -28,11 +28,15 @@ StatusOr<UnpackedLayer> Unpack(const BlobReader& blob, const UnpackTarget& targe
   options.whiteouts = target.whole ? oci::ApplyOptions::Whiteouts::kRemove
                                    : oci::ApplyOptions::Whiteouts::kOverlay;
   options.parents = target.parents;
+  options.user_xattr = target.user_xattr;
   options.stop = stop;
   // Decompression runs ahead of the writing of files.
   oci::ReadFn tar = oci::ReadAhead(oci::Decompress(ReadBlobFn(blob)));
-  ASSIGN_OR_RETURN(oci::AppliedLayer applied, oci::ApplyLayer(tar, target.dir, options));
-  return UnpackedLayer{applied.diff_id, false};
+  StatusOr<oci::AppliedLayer> applied = oci::ApplyLayer(tar, target.dir, options);
+  bool missed_link = !applied.ok() && IsNotFound(applied.status()) && target.parents.empty();
+  if (missed_link && !target.whole) return UnpackedLayer{{}, true};
+  if (!applied.ok()) return applied.status();
+  return UnpackedLayer{applied->diff_id, applied->missed_parents};
 }
 
 // Runs `produce` into a compressor, a digest and a content writer.

@@ -22,12 +22,13 @@ struct UnpackTarget {
   // else it is empty and gets the changes in overlay form.
   bool whole = false;
   std::vector<std::string> parents = {};  // folders of the layers below, nearest first
+  bool user_xattr = false;                // overlay marks in the user namespace (rootless)
 };
 
 struct UnpackedLayer {
   DiffId diff_id;  // of the uncompressed archive
   // A folder or link of a layer below was asked for and `parents` had none: the
-  // layer is to be unpacked again when those below are there.
+  // layer is to be unpacked again when those below are there. `diff_id` may be empty.
   bool needs_parents = false;
 };
 
@@ -39,6 +40,7 @@ struct PackedLayer {
 
 // Thread-safe and blocking, like all they are made of.
 struct LayerCodec {
+  // Reads `blob` from its start to its end, in order, on one thread at a time.
   std::function<StatusOr<UnpackedLayer>(const BlobReader& blob, const UnpackTarget& target,
                                         std::stop_token stop)>
       unpack = {};

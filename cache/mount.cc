@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/unique_fd.h"
 
 namespace kiln::cache {
@@ -161,8 +162,13 @@ Status MountOverlayClassic(const Mount& mount, const std::string& target) {
   return status;
 }
 
-Status MountFuseOverlay(const Mount&, const std::string& target) {
-  return UnimplementedError(StrCat("mount fuse-overlayfs at ", target, ": run the helper"));
+Status MountFuseOverlay(const Mount& mount, const std::string& target) {
+  ProcessOptions options;
+  ASSIGN_OR_RETURN(std::string program, LookPath("fuse-overlayfs"));
+  options.argv = {program, "-o", StrJoin(mount.options, ","), target};
+  ASSIGN_OR_RETURN(CommandOutput output, RunCommand(std::move(options), "", {}));
+  if (output.exit_code == 0) return OkStatus();
+  return UnknownError(StrCat("mount fuse-overlayfs at ", target, ": ", TrimSpace(output.err)));
 }
 
 Status MountOne(const Mount& mount, const std::string& target) {

@@ -176,6 +176,7 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
   }
   int64_t freed = 0;
   int removed_count = 0;
+  std::vector<std::string> snapshots;
   for (const Candidate& candidate : candidates) {
     StatusOr<int64_t> size = SizeOf(candidate.record);
     std::vector<std::string> ids;
@@ -201,13 +202,14 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
     if (on_remove) {
       for (const std::string& id : ids) on_remove(id);
     }
-    RETURN_IF_ERROR(table.Flush());
-    if (!snapshot.empty()) RETURN_IF_ERROR(snapshots_->Remove(snapshot));
+    if (!snapshot.empty()) snapshots.push_back(std::move(snapshot));
     usage.size = size.ok() ? *size : 0;
     freed += usage.size;
     ++removed_count;
     if (removed) removed(usage);
   }
+  RETURN_IF_ERROR(table.Flush());  // rows first: a row without files is worse than the reverse
+  for (const std::string& snapshot : snapshots) RETURN_IF_ERROR(snapshots_->Remove(snapshot));
   return removed_count == 0 ? int64_t{-1} : freed;
 }
 

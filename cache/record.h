@@ -37,6 +37,9 @@ struct RecordRow {
   int64_t blob_bytes = 0;   // of the blobs that are in the content store
   std::optional<oci::Descriptor> blob;
   DiffId diff_id;
+  // The boot in which the files were written; "" once they were synced to the disk.
+  // In a later boot files with such a mark are in doubt and are not used.
+  std::string boot;
   std::vector<oci::Descriptor> variants;  // the same layer in other compressions
 };
 

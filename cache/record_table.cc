@@ -18,6 +18,7 @@ constexpr std::string_view kSteps[] = {
     " PRIMARY KEY(id, key));"
     "CREATE INDEX record_metadata_value ON record_metadata(key, value) WHERE searchable=1;"
     "CREATE TABLE blob_lease(owner TEXT, digest TEXT, PRIMARY KEY(owner, digest)) WITHOUT ROWID;",
+    "ALTER TABLE record ADD COLUMN boot TEXT NOT NULL DEFAULT '';",
 };
 
 // Only what a layer descriptor can carry.
@@ -67,14 +68,15 @@ Status Insert(Statements& sql, const RecordRow& row) {
     for (const oci::Descriptor& one : row.variants) list.push_back(ToJson(one));
     variants = Dump(list);
   }
-  return sql.Run("INSERT OR REPLACE INTO record VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+  return sql.Run("INSERT OR REPLACE INTO record VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                  {std::string_view(row.id), int64_t{static_cast<int>(row.kind)},
                   std::string_view(parents), int64_t{row.is_mutable}, int64_t{row.retain},
                   std::string_view(row.equal), std::string_view(row.snapshot),
                   int64_t{row.extracted}, std::string_view(row.description),
                   int64_t{static_cast<int>(row.type)}, row.created.nanos, row.last_used.nanos,
                   row.usage_count, row.tree_bytes, row.blob_bytes, std::string_view(blob),
-                  std::string_view(row.diff_id.digest.text()), std::string_view(variants)});
+                  std::string_view(row.diff_id.digest.text()), std::string_view(variants),
+                  std::string_view(row.boot)});
 }
 
 RecordRow ReadRow(const Row& row) {
@@ -96,6 +98,7 @@ RecordRow ReadRow(const Row& row) {
   out.usage_count = row.Int(12);
   out.tree_bytes = row.Int(13);
   out.blob_bytes = row.Int(14);
+  out.boot = row.Text(18);
   out.diff_id.digest = Digest::Trusted(std::string(row.Text(16)));
   return out;
 }

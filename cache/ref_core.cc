@@ -1,7 +1,11 @@
 // Records in memory: loading, making, leasing and removing them. See ref_core.h.
 #include "cache/ref_core.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -28,7 +32,14 @@ Status RefCore::Open() {
   ASSIGN_OR_RETURN(Snapshotter kind, ParseSnapshotter(options_.snapshotter));
   ASSIGN_OR_RETURN(snapshots_,
                    SnapshotStore::Open(options_.root + "/snapshots", temp_dir, kind));
-  return LoadRecords();
+  boot_id_ = options_.boot_id;
+  if (boot_id_.empty()) {
+    StatusOr<std::string> id = ReadFile("/proc/sys/kernel/random/boot_id");
+    if (id.ok()) boot_id_ = TrimSpace(*id);
+  }
+  RETURN_IF_ERROR(LoadRecords());
+  syncer_ = std::jthread([this](std::stop_token stop) { SyncLoop(std::move(stop)); });
+  return OkStatus();
 }
 
 // The database names what exists: rows that cannot be true any more go, and so
@@ -44,10 +55,12 @@ void RefCore::DropMissing(std::vector<RecordRow>& rows) {
       for (const std::string& parent : row.parents) {
         lost = lost || (!parent.empty() && !alive.contains(parent));
       }
-      if (row.extracted && !snapshots_->Exists(row.snapshot)) {
+      bool doubtful = !row.boot.empty() && row.boot != boot_id_;
+      if (row.extracted && (doubtful || !snapshots_->Exists(row.snapshot))) {
         bool can_be_made = row.blob.has_value() || row.kind != RecordKind::kLayer;
         lost = lost || !can_be_made;
         row.extracted = false;
+        row.boot.clear();
         row.tree_bytes = -1;
       }
       if (lost) {
@@ -95,9 +108,15 @@ Status RefCore::LoadRecords() {
       record->row.equal.clear();
     }
   }
+  // A folder that was made just before the end of the last process, and whose row
+  // does not say so, is as unknown as one without a row.
+  std::set<std::string> made;
+  for (auto& [id, record] : records_) {
+    if (record->row.extracted) made.insert(record->row.snapshot);
+  }
   ASSIGN_OR_RETURN(std::vector<std::string> found, snapshots_->List());
   for (const std::string& snapshot : found) {
-    if (!snapshot_users_.contains(snapshot)) RETURN_IF_ERROR(snapshots_->Remove(snapshot));
+    if (!made.contains(snapshot)) RETURN_IF_ERROR(snapshots_->Remove(snapshot));
   }
   return OkStatus();
 }
@@ -336,6 +355,7 @@ StatusOr<StatePtr> RefCore::Commit(const StatePtr& tree) {
   }
   std::lock_guard lock(mutex_);
   record->row.tree_bytes = bytes;
+  Unsynced(record->row);
   if (!before.retain) {
     record->row.is_mutable = false;
     table.Save(record->row);
@@ -471,14 +491,36 @@ StatusOr<StatePtr> RefCore::Diff(const StatePtr& lower, const StatePtr& upper,
   return std::make_shared<RefState>(shared_from_this(), record, std::move(sources));
 }
 
-Status RefCore::RemoveRecord(const RecordPtr& record) {
-  std::string snapshot;
-  {
-    std::lock_guard lock(mutex_);
-    snapshot = RemoveLocked(record);
+// Files reach the disk some time after their record: see RecordRow::boot.
+void RefCore::Unsynced(RecordRow& row) {
+  row.boot = boot_id_;
+  unsynced_ = true;
+  sync_wake_.notify_one();
+}
+
+// Syncs the file system now and then, so that no build has to wait for it.
+void RefCore::SyncLoop(std::stop_token stop) {
+  constexpr auto kDelay = std::chrono::seconds(15);
+  StatusOr<UniqueFd> root = OpenFile(options_.root, O_RDONLY | O_DIRECTORY);
+  std::unique_lock lock(mutex_);
+  while (root.ok() && sync_wake_.wait(lock, stop, [&] { return unsynced_; })) {
+    if (sync_wake_.wait_for(lock, stop, kDelay, [] { return false; }) || stop.stop_requested()) {
+      return;
+    }
+    std::vector<RecordPtr> waiting;
+    for (const auto& [id, record] : records_) {
+      if (!record->row.boot.empty()) waiting.push_back(record);
+    }
+    unsynced_ = false;
+    lock.unlock();
+    bool synced = ::syncfs(root->get()) == 0;
+    lock.lock();
+    for (const RecordPtr& record : waiting) {
+      if (!synced || record->dead) continue;
+      record->row.boot.clear();
+      table.Save(record->row);
+    }
   }
-  RETURN_IF_ERROR(table.Flush());  // a kill now must not leave a row without its files
-  return snapshot.empty() ? OkStatus() : snapshots_->Remove(snapshot);
 }
 
 void RefCore::SetOnRemove(std::function<void(std::string_view)> callback) {

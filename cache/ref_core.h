@@ -5,6 +5,7 @@
 // ref_tree.cc (making and mounting trees), ref_remote.cc (blobs), prune.cc.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/job_pool.h"
@@ -89,7 +91,6 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   void SetOnRemove(std::function<void(std::string_view)> callback);
 
  private:
-  friend struct PruneRun;
   // ref_core.cc. Names ending in Locked want `mutex_`.
   Status LoadRecords();
   void DropMissing(std::vector<RecordRow>& rows);
@@ -99,14 +100,19 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   void FinalizeLocked(const RecordPtr& record);
   std::string BlobChainOf(const std::vector<RecordPtr>& layers) const;
   void IndexLocked(const RecordPtr& record);
-  Status RemoveRecord(const RecordPtr& record);
+  void Unsynced(RecordRow& row);
+  void SyncLoop(std::stop_token stop);
 
   // ref_tree.cc
   std::vector<std::string> StackOf(const RecordPtr& record) const;  // snapshots to mount
   Status ExtractLayer(const RecordPtr& layer, const Sources& sources, std::stop_token stop);
   Status MakeComputed(const RecordPtr& record, const Sources& sources, std::stop_token stop);
   Status MakeWhole(const RecordPtr& record, const Sources& sources, std::stop_token stop);
+  StatusOr<std::shared_ptr<BlobReader>> OpenBlob(const oci::Descriptor& blob,
+                                                 const Sources& sources);
   Status PullBlob(const oci::Descriptor& blob, const Sources& sources, std::stop_token stop);
+  StatusOr<UnpackedLayer> UnpackInto(const oci::Descriptor& blob, const UnpackTarget& target,
+                                     const Sources& sources, std::stop_token stop);
   StatusOr<LocalMount> MountTree(const RecordPtr& record);
   Status RunAll(std::vector<std::function<Status()>> jobs);
 
@@ -132,6 +138,11 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   std::function<void(std::string_view)> on_remove_;
 
   std::mutex prune_mutex_;
+
+  std::string boot_id_;
+  bool unsynced_ = false;  // guarded by mutex_
+  std::condition_variable_any sync_wake_;
+  std::jthread syncer_;  // last: it uses all the above
 };
 
 }  // namespace kiln::cache

@@ -100,9 +100,16 @@ StatusOr<Remote> RefCore::GetRemote(const StatePtr& state, bool create,
   std::vector<oci::Descriptor> blobs(layers.size());
   std::vector<std::function<Status()>> jobs;
   for (size_t i = 0; i < layers.size(); ++i) {
-    bool packed = RowOf(layers[i]).blob.has_value();
+    RecordRow row = RowOf(layers[i]);
+    bool packed = row.blob.has_value();
+    // A blob that was lost is made again from its tree.
+    if (packed && create && row.extracted && state->sources.empty() &&
+        !content.Stat(row.blob->digest).ok()) {
+      packed = false;
+      Update(layers[i], [](RecordRow& lost) { lost.blob.reset(); });
+    }
     if (!packed && !create) {
-      return NotFoundError(StrCat(layers[i]->row.id, ": no blob: not found"));
+      return NotFoundError(StrCat(row.id, ": no blob: not found"));
     }
     jobs.push_back([=, this, &blobs]() -> Status {
       if (!packed) RETURN_IF_ERROR(PackLayer(layers[i], state->sources, compression, stop));
@@ -117,8 +124,8 @@ StatusOr<Remote> RefCore::GetRemote(const StatePtr& state, bool create,
   Remote remote;
   remote.source = source;
   for (size_t i = 0; i < layers.size(); ++i) {
-    RecordRow row = RowOf(layers[i]);
-    Layer layer{std::move(blobs[i]), row.diff_id, row.description, row.created};
+    RecordRow done = RowOf(layers[i]);
+    Layer layer{std::move(blobs[i]), done.diff_id, done.description, done.created};
     layer.blob.media_type =
         oci::ConvertLayerMediaType(layer.blob.media_type, compression.oci_types);
     remote.layers.push_back(std::move(layer));

@@ -27,6 +27,7 @@ struct RefStoreOptions {
   Database* database = nullptr;
   LayerCodec codec = {};                  // empty: OciLayerCodec()
   size_t width = 4;                       // layers packed or unpacked at a time
+  std::string boot_id = {};               // empty: the machine's
 };
 
 // One line of `du`. Sizes in bytes.

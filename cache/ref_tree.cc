@@ -73,32 +73,81 @@ bool RefCore::IsLazy(const RecordPtr& record) {
   return false;
 }
 
-Status RefCore::PullBlob(const oci::Descriptor& blob, const Sources& sources,
-                         std::stop_token stop) {
-  if (content.Stat(blob.digest).ok()) return OkStatus();
+StatusOr<std::shared_ptr<BlobReader>> RefCore::OpenBlob(const oci::Descriptor& blob,
+                                                        const Sources& sources) {
   Status last = NotFoundError(StrCat("content ", blob.digest.text(), ": not found"));
   // The nearest layer's source comes last in the list and is the likeliest.
   for (auto it = sources.rbegin(); it != sources.rend(); ++it) {
     StatusOr<std::unique_ptr<BlobReader>> reader = (*it)->Open(blob);
-    if (!reader.ok()) {
-      last = reader.status();
-      continue;
-    }
-    ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer, content.NewWriter());
+    if (reader.ok()) return std::shared_ptr<BlobReader>(*std::move(reader));
+    last = reader.status();
+  }
+  return last;
+}
+
+namespace {
+
+// A blob on its way into the content store: what is read from it is written there.
+class PullingReader : public BlobReader {
+ public:
+  PullingReader(std::shared_ptr<BlobReader> from, std::unique_ptr<BlobWriter> to)
+      : from_(std::move(from)), to_(std::move(to)) {}
+  uint64_t size() const override { return from_->size(); }
+  StatusOr<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const override {
+    if (offset != written_) return InternalError("a blob that is pulled is read in order");
+    ASSIGN_OR_RETURN(size_t count, from_->ReadAt(offset, buffer));
+    RETURN_IF_ERROR(to_->Append({reinterpret_cast<const char*>(buffer.data()), count}));
+    written_ += count;
+    return count;
+  }
+  // Reads what the unpacker left (it stops at the end of the archive) and commits.
+  Status Finish(const oci::Descriptor& blob, const std::stop_token& stop) {
     std::string buffer(1 << 18, '\0');
-    for (uint64_t offset = 0;;) {
+    std::span<std::byte> room(reinterpret_cast<std::byte*>(buffer.data()), buffer.size());
+    for (;;) {
       RETURN_IF_ERROR(StopStatus(stop));
-      std::span<std::byte> room(reinterpret_cast<std::byte*>(buffer.data()), buffer.size());
-      ASSIGN_OR_RETURN(size_t count, (*reader)->ReadAt(offset, room));
+      ASSIGN_OR_RETURN(size_t count, ReadAt(written_, room));
       if (count == 0) break;
-      RETURN_IF_ERROR(writer->Append(std::string_view(buffer).substr(0, count)));
-      offset += count;
     }
     oci::Descriptor expected = blob;
     if (expected.size == 0) expected.size = -1;
-    return writer->Commit(expected).status();
+    return to_->Commit(expected).status();
   }
-  return last;
+
+ private:
+  std::shared_ptr<BlobReader> from_;
+  std::unique_ptr<BlobWriter> to_;
+  mutable uint64_t written_ = 0;  // one reader at a time
+};
+
+}  // namespace
+
+Status RefCore::PullBlob(const oci::Descriptor& blob, const Sources& sources,
+                         std::stop_token stop) {
+  if (content.Stat(blob.digest).ok()) return OkStatus();
+  ASSIGN_OR_RETURN(std::shared_ptr<BlobReader> from, OpenBlob(blob, sources));
+  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> to, content.NewWriter());
+  return PullingReader(std::move(from), std::move(to)).Finish(blob, stop);
+}
+
+// Unpacks while the blob comes in; nothing of it is used unless its digest is right.
+StatusOr<UnpackedLayer> RefCore::UnpackInto(const oci::Descriptor& blob,
+                                            const UnpackTarget& target, const Sources& sources,
+                                            std::stop_token stop) {
+  if (StatusOr<std::unique_ptr<BlobReader>> here = content.Open(blob.digest); here.ok()) {
+    return options_.codec.unpack(**here, target, stop);
+  }
+  ASSIGN_OR_RETURN(std::shared_ptr<BlobReader> from, OpenBlob(blob, sources));
+  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> to, content.NewWriter());
+  PullingReader pulling(std::move(from), std::move(to));
+  StatusOr<UnpackedLayer> unpacked = options_.codec.unpack(pulling, target, stop);
+  if (!unpacked.ok()) {
+    // Damaged bytes explain more than what the archive reader made of them.
+    Status pulled = pulling.Finish(blob, stop);
+    return pulled.code() == StatusCode::kDataLoss ? pulled : unpacked.status();
+  }
+  RETURN_IF_ERROR(pulling.Finish(blob, stop));
+  return unpacked;
 }
 
 // One layer's own folder, without those below unless the archive needs them.
@@ -110,11 +159,10 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
   RETURN_IF_ERROR(StopStatus(stop));
   if (!row.blob) return NotFoundError(StrCat(row.id, ": not found: no files and no blob"));
   std::shared_ptr<void> hold = content.Hold();
-  RETURN_IF_ERROR(PullBlob(*row.blob, sources, stop));
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobReader> blob, content.Open(row.blob->digest));
   const RecordPtr parent = layer->parents.empty() ? nullptr : layer->parents[0];
   UnpackTarget target;
   target.whole = !snapshots_->layered();
+  target.user_xattr = snapshots_->user_xattr();
   for (int attempt = 0;; ++attempt) {
     ASSIGN_OR_RETURN(target.dir, MakeTempDir(temp_dir, "unpack-"));
     TempDir cleanup(target.dir);
@@ -122,10 +170,8 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
     if (target.whole && parent != nullptr) {
       RETURN_IF_ERROR(CopyTree(snapshots_->FsDir(parent->row.snapshot), target.dir));
     }
-    StatusOr<UnpackedLayer> unpacked = options_.codec.unpack(*blob, target, stop);
-    bool again = attempt == 0 && parent != nullptr && !target.whole &&
-                 (unpacked.ok() ? unpacked->needs_parents : !IsCancelled(unpacked.status()));
-    if (again) {
+    StatusOr<UnpackedLayer> unpacked = UnpackInto(*row.blob, target, sources, stop);
+    if (unpacked.ok() && unpacked->needs_parents && attempt == 0 && parent != nullptr) {
       RETURN_IF_ERROR(ExtractRecord(parent, sources, stop));
       std::vector<std::string> stack = StackOf(parent);
       for (auto it = stack.rbegin(); it != stack.rend(); ++it) {
@@ -137,6 +183,10 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
       return Annotate(unpacked.status(),
                       StrCat("failed to extract layer ", row.blob->digest.text()));
     }
+    if (unpacked->diff_id.digest.empty()) {
+      return NotFoundError(StrCat("failed to extract layer ", row.blob->digest.text(),
+                                  ": a link leads to a file that no layer has"));
+    }
     if (!row.diff_id.digest.empty() && unpacked->diff_id != row.diff_id) {
       return DataLossError(StrCat("wrong diff id calculated on extraction ",
                                   Quote(unpacked->diff_id.digest.text()), ", expected ",
@@ -146,7 +196,8 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
     Update(layer, [&](RecordRow& done) {
       done.extracted = true;
       done.diff_id = unpacked->diff_id;
-      done.blob_bytes = std::max(done.blob_bytes, static_cast<int64_t>(blob->size()));
+      done.blob_bytes = std::max(done.blob_bytes, done.blob->size);
+      Unsynced(done);
     });
     return OkStatus();
   }
@@ -189,7 +240,10 @@ Status RefCore::MakeComputed(const RecordPtr& record, const Sources& sources,
     out = whole;
   }
   RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, out));
-  Update(record, [](RecordRow& done) { done.extracted = true; });
+  Update(record, [this](RecordRow& done) {
+    done.extracted = true;
+    Unsynced(done);
+  });
   return OkStatus();
 }
 
@@ -216,7 +270,10 @@ Status RefCore::MakeWhole(const RecordPtr& record, const Sources& sources, std::
     RETURN_IF_ERROR(ApplyChanges(changes, whole));
   }
   RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, whole));
-  Update(record, [](RecordRow& done) { done.extracted = true; });
+  Update(record, [this](RecordRow& done) {
+    done.extracted = true;
+    Unsynced(done);
+  });
   return OkStatus();
 }
 
@@ -264,7 +321,7 @@ StatusOr<MountLease> RefCore::Mount(const StatePtr& state, bool readonly, std::s
   if (!record->parents.empty() && record->parents[0] != nullptr) {
     below = StackOf(record->parents[0]);
   }
-  lease.mounts = snapshots_->Writable(row.snapshot, below);
+  lease.mounts = snapshots_->Writable(row.snapshot, below, row.retain);
   return lease;
 }
 

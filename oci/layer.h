@@ -35,6 +35,8 @@ struct AppliedLayer {
   DiffId diff_id;          // of the whole stream, to its end
   int64_t tar_bytes = 0;   // length of the stream
   int64_t file_bytes = 0;  // sum of the files' sizes
+  // A folder that the archive does not hold was made without `parents` to copy it from.
+  bool missed_parents = false;
 };
 
 // Unpacks the uncompressed `tar` into the folder `dir`. Nothing outside of `dir` is ever

@@ -63,6 +63,7 @@ class Applier {
 
   Status Run(TarReader& reader);
   int64_t file_bytes() const { return file_bytes_; }
+  bool missed_parents() const { return missed_parents_; }
 
  private:
   bool overlay() const { return options_.whiteouts == ApplyOptions::Whiteouts::kOverlay; }
@@ -88,6 +89,7 @@ class Applier {
 
   RootedTree root_;
   std::vector<RootedTree> parents_;
+  bool missed_parents_ = false;
   const ApplyOptions& options_;
   std::string path_;         // of the entry, clean, with a leading slash
   UniqueFd parent_;          // folder of the entry, kept while entries share it
@@ -149,6 +151,7 @@ Status Applier::EnterParent(std::string_view path) {
 Status Applier::InheritFolder(int fd, const std::string& path) {
   struct stat own{};
   if (!overlay() && ::fstat(fd, &own) == 0) touched_.insert(own.st_ino);
+  missed_parents_ = missed_parents_ || (overlay() && parents_.empty());
   for (const RootedTree& parent : parents_) {
     StatusOr<UniqueFd> lower = parent.OpenAt(path, O_PATH | O_DIRECTORY);
     if (!lower.ok()) {
@@ -433,6 +436,7 @@ StatusOr<AppliedLayer> ApplyLayer(const ReadFn& tar, const std::string& dir,
   RETURN_IF_ERROR(applier.Run(reader));
   applied.diff_id = DiffId{hash.Finish()};
   applied.file_bytes = applier.file_bytes();
+  applied.missed_parents = applier.missed_parents();
   return applied;
 }
 

@@ -22,9 +22,25 @@ std::vector<std::string> OverlayOptions() {
     StatusOr<std::string> value = ReadFile(StrCat("/sys/module/overlay/parameters/", feature));
     if (value.ok() && value->starts_with("Y")) options.push_back(StrCat(feature, "=off"));
   }
-  StatusOr<std::string> map = ReadFile("/proc/self/uid_map");
-  if (map.ok() && !Contains(*map, "4294967295")) options.emplace_back("userxattr");
   return options;
+}
+
+bool InUserNamespace() {
+  StatusOr<std::string> map = ReadFile("/proc/self/uid_map");
+  return map.ok() && !Contains(*map, "4294967295");
+}
+
+bool KernelAtLeast(int64_t major, int64_t minor) {
+  StatusOr<std::string> release = ReadFile("/proc/sys/kernel/osrelease");
+  if (!release.ok()) return false;
+  std::vector<std::string_view> parts = StrSplitN(*release, '.', 3);
+  int64_t have_major = 0;
+  int64_t have_minor = 0;
+  if (parts.size() < 3 || !ParseInt64(parts[0], &have_major) ||
+      !ParseInt64(parts[1], &have_minor)) {
+    return false;
+  }
+  return have_major > major || (have_major == major && have_minor >= minor);
 }
 
 std::string EscapeLower(const std::string& path) {
@@ -48,7 +64,12 @@ StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(const std::string& 
   store->root_ = root;
   store->trash_ = trash;
   store->kind_ = kind;
-  if (kind == Snapshotter::kOverlay) store->options_ = OverlayOptions();
+  if (kind == Snapshotter::kOverlay) {
+    store->options_ = OverlayOptions();
+    store->user_xattr_ = InUserNamespace();
+    if (store->user_xattr_) store->options_.emplace_back("userxattr");
+    store->volatile_ = KernelAtLeast(5, 10);
+  }
   return store;
 }
 
@@ -96,7 +117,8 @@ std::vector<Mount> SnapshotStore::View(std::span<const std::string> layers) cons
 }
 
 std::vector<Mount> SnapshotStore::Writable(const std::string& id,
-                                           std::span<const std::string> parents) const {
+                                           std::span<const std::string> parents,
+                                           bool durable) const {
   if (!layered() || parents.empty()) return {Mount{"bind", FsDir(id), {"rbind", "rw"}}};
   std::vector<std::string> lowers;
   std::set<std::string_view> seen;
@@ -105,6 +127,11 @@ std::vector<Mount> SnapshotStore::Writable(const std::string& id,
   }
   bool fuse = kind_ == Snapshotter::kFuseOverlay;
   Mount mount{fuse ? "fuse3.fuse-overlayfs" : "overlay", "overlay", options_};
+  if (volatile_) {
+    // The mark of an earlier volatile mount, which the kernel would refuse to follow.
+    RemoveAll(StrCat(root_, "/", id, "/work/work/incompat")).IgnoreError();
+    if (!durable) mount.options.emplace_back("volatile");
+  }
   mount.options.push_back(StrCat("workdir=", root_, "/", id, "/work"));
   mount.options.push_back(StrCat("upperdir=", FsDir(id)));
   mount.options.push_back(StrCat("lowerdir=", StrJoin(lowers, ":")));

@@ -29,6 +29,7 @@ class SnapshotStore {
                                                        Snapshotter kind);
   Snapshotter kind() const { return kind_; }
   bool layered() const { return kind_ != Snapshotter::kNative; }
+  bool user_xattr() const { return user_xattr_; }
 
   // An empty snapshot; native: a copy of the top of `parents` (lowest first).
   Status Create(const std::string& id, std::span<const std::string> parents);
@@ -39,8 +40,11 @@ class SnapshotStore {
   // Read-only view of the stack `layers` (lowest first, not empty). A folder that
   // is there twice counts where it is uppermost.
   std::vector<Mount> View(std::span<const std::string> layers) const;
-  // Writable view of `id` over `parents`.
-  std::vector<Mount> Writable(const std::string& id, std::span<const std::string> parents) const;
+  // Writable view of `id` over `parents`. Unless `durable`, unmounting does not write
+  // the changes out, and fsync inside does nothing (overlayfs' "volatile"). Not to be
+  // asked for while an earlier view is still mounted.
+  std::vector<Mount> Writable(const std::string& id, std::span<const std::string> parents,
+                              bool durable) const;
   // Bytes allocated by fs/ alone.
   StatusOr<int64_t> Usage(const std::string& id) const;
   // Missing is OK. The name is free at once, the bytes soon after.
@@ -53,6 +57,8 @@ class SnapshotStore {
   std::string trash_;
   Snapshotter kind_ = Snapshotter::kOverlay;
   std::vector<std::string> options_;  // of every overlay mount
+  bool user_xattr_ = false;
+  bool volatile_ = false;
 };
 
 }  // namespace kiln::cache

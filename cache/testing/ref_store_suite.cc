@@ -7,11 +7,12 @@
 
 namespace kiln::cache {
 
-void RefStoreSuite::Open() {
+void RefStoreSuite::Open(const std::string& boot_id) {
   database_ = std::move(Database::Open(root() + "/index.db")).value();
   content_ = std::move(OpenContentStore(root() + "/content")).value();
   RefStoreOptions options;
   options.root = root();
+  options.boot_id = boot_id;
   options.snapshotter = GetParam();
   options.content = content_.get();
   options.database = database_.get();
@@ -369,6 +370,76 @@ TEST_P(RefStoreSuite, TheStartReconcilesFilesAndRecords) {
   EXPECT_TRUE(store_->Get(lone_id).ok());
   EXPECT_EQ(Snapshots(), 1U);
   EXPECT_FALSE(PathExists(root() + "/tmp/left-over"));
+}
+
+TEST_P(RefStoreSuite, FilesThatALostBootMayNotHaveWrittenAreNotUsed) {
+  std::string built_id;
+  std::string pulled_id;
+  {
+    Ref built = Make(Ref(), {"a=1"});
+    built_id = built.id();
+    Ref other = Make(Ref(), {"b=1"});
+    Remote remote = std::move(other.GetRemote(true, {})).value();
+    Layer layer = remote.layers[0];
+    Ref pulled = std::move(store_->GetByBlob(layer, built, {}, nullptr)).value();
+    ASSERT_TRUE(pulled.Extract().ok());
+    Ref alone = std::move(store_->GetByBlob(layer, Ref(), {}, nullptr)).value();
+    pulled_id = alone.id();
+  }
+  Close();
+  Open("boot-2");
+  EXPECT_TRUE(IsNotFound(store_->Get(built_id).status()));
+  StatusOr<Ref> pulled = store_->Get(pulled_id);
+  ASSERT_TRUE(pulled.ok()) << pulled.status();
+  EXPECT_TRUE(pulled->lazy());
+  EXPECT_EQ(Describe(*pulled), "b=1 ");
+}
+
+TEST_P(RefStoreSuite, AFolderMadeJustBeforeTheEndIsMadeAgain) {
+  std::string id;
+  {
+    Ref other = Make(Ref(), {"b=1"});
+    Remote remote = std::move(other.GetRemote(true, {})).value();
+    Ref base = Make(Ref(), {"a=1"});
+    id = std::move(store_->GetByBlob(remote.layers[0], base, {}, nullptr)).value().id();
+  }
+  Close();
+  ASSERT_TRUE(MakeDirs(root() + "/snapshots/" + id + "/fs/half").ok());
+  Open();
+  StatusOr<Ref> again = store_->Get(id);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(Describe(*again), "a=1 b=1 ");
+}
+
+TEST_P(RefStoreSuite, ALostBlobIsMadeAgainFromItsTree) {
+  Ref base = Make(Ref(), {"a=1"});
+  Digest first = base.GetRemote(true, {}).value().layers[0].blob.digest;
+  ASSERT_TRUE(content_->Sweep([](const Digest&) { return false; }).ok());
+  EXPECT_EQ(base.GetRemote(true, {}).value().layers[0].blob.digest, first);
+  EXPECT_TRUE(content_->Stat(first).ok());
+}
+
+TEST_P(RefStoreSuite, ADamagedBlobIsDataLossAndLeavesNothing) {
+  class Liar : public BlobSource {
+   public:
+    explicit Liar(ContentStore* content) : content_(content) {}
+    StatusOr<std::unique_ptr<BlobReader>> Open(const oci::Descriptor&) override {
+      return content_->Open(Digest::Of("not a layer"));
+    }
+
+   private:
+    ContentStore* content_;
+  };
+  ASSERT_TRUE(WriteBlob(*content_, "not a layer", "text/plain").ok());
+  Layer layer;
+  layer.blob.media_type = std::string(oci::kOciLayer);
+  layer.blob.digest = Digest::Of("a layer");
+  layer.blob.size = 11;
+  Ref ref = std::move(store_->GetByBlob(layer, Ref(), {}, std::make_shared<Liar>(content_.get())))
+                .value();
+  EXPECT_EQ(ref.Extract().code(), StatusCode::kDataLoss);
+  EXPECT_TRUE(ListDir(store_->temp_dir()).value().empty());
+  EXPECT_EQ(Snapshots(), 0U);
 }
 
 }  // namespace kiln::cache

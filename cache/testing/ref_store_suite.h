@@ -20,7 +20,7 @@ class RefStoreSuite : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override { Open(); }
   void TearDown() override { Close(); }
-  void Open();
+  void Open(const std::string& boot_id = "boot-1");
   void Close();
 
   // A committed tree over `parent` with `files` ("path=text", "path!" removes).
