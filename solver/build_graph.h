@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/job_pool.h"
+#include "solver/cache_export.h"
 #include "solver/graph.h"
 
 namespace kiln::solver {
@@ -50,6 +51,8 @@ class BuildGraph {
                 const llb::Edge& edge, Scheduler::Done done);
   void CancelRequest(uint64_t request, const Status& reason);
   void CancelBuild(const std::string& id, const Status& reason);
+  // What leads to `keys`, inputs first: see cache_export.h.
+  ExportPlan PlanExport(const std::vector<CacheKeyPtr>& keys) const;
   // Cancels everything; `idle` follows.
   void Close();
   // Runs `function` on the graph's thread and settles what follows from it.
@@ -139,6 +142,7 @@ class BuildGraph {
              bool stopped);
   void TakeOutput(EdgeNode& edge, const VertexNode& ran);
   void ReportRun(VertexNode& node);
+  void KeepUnwanted(const Flight& flight);
 
   Parts parts_;
   std::shared_ptr<KeyTable> local_;

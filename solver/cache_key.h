@@ -61,6 +61,8 @@ class CacheKey {
   const std::vector<std::vector<KeyWithSelector>>& deps() const { return deps_; }
   // Results known when the key was found or saved, best first: what an export looks at.
   const std::vector<CacheRecord>& records() const { return records_; }
+  // Whether this is the key of a result that a build has, rather than of one it might load.
+  bool of_result() const { return of_result_; }
   // The vertex's word on whether its result is exported; nullopt leaves it to the mode.
   std::optional<bool> export_cache() const { return export_cache_; }
   // Keys of results that this one was made of but does not have as inputs (build ops).
@@ -69,12 +71,17 @@ class CacheKey {
   // For the maker, before the key is shared.
   void set_deps(std::vector<std::vector<KeyWithSelector>> deps) { deps_ = std::move(deps); }
   void set_records(std::vector<CacheRecord> records) { records_ = std::move(records); }
+  void set_of_result(CacheRecord record) {
+    records_ = {std::move(record)};
+    of_result_ = true;
+  }
   void set_export_cache(std::optional<bool> value) { export_cache_ = value; }
   void set_also(std::vector<CacheKeyPtr> also) { also_ = std::move(also); }
 
   // Id in `table`, null if none was set. Scheduler's thread only.
   const std::string* IdIn(const KeyTable* table) const;
   void SetIdIn(const KeyTable* table, std::string id) const;
+  const std::vector<std::pair<const KeyTable*, std::string>>& ids() const { return ids_; }
 
  private:
   const Digest digest_;
@@ -82,6 +89,7 @@ class CacheKey {
   const Digest vertex_;
   std::vector<std::vector<KeyWithSelector>> deps_;
   std::vector<CacheRecord> records_;
+  bool of_result_ = false;
   std::optional<bool> export_cache_;
   std::vector<CacheKeyPtr> also_;
   mutable std::vector<std::pair<const KeyTable*, std::string>> ids_;

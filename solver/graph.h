@@ -47,6 +47,9 @@ struct Flight {
   // What makes another edge equal: a digest in common, and per input a key in common.
   std::vector<Digest> digests;
   std::vector<std::set<std::string>> anchors;
+  // Of the edge that started it, which may have gone when the result comes.
+  std::vector<std::shared_ptr<CacheKey>> keys;
+  int64_t output = 0;
 };
 
 struct EdgeNode {

@@ -231,7 +231,7 @@ void BuildGraph::OnLoaded(EdgeNode& edge, const EdgeNode::Candidate& candidate,
   }
   auto key = std::make_shared<CacheKey>(candidate.key->digest(), edge.output, edge.vertex.digest);
   key->set_deps(candidate.key->deps());
-  key->set_records({candidate.record});
+  key->set_of_result(candidate.record);
   if (const std::string* id = candidate.key->IdIn(candidate.table)) {
     key->SetIdIn(candidate.table, *id);
   }

@@ -98,6 +98,8 @@ void BuildGraph::Launch(EdgeNode& edge) {
     flight->digests.push_back(key->digest());
     flights_[key->digest()].push_back(flight);
   }
+  flight->keys = edge.final_keys;
+  flight->output = edge.output;
   edge.vertex.flight = flight;
   JoinFlight(edge, flight);
   std::vector<cache::Ref> inputs;
@@ -175,7 +177,10 @@ void BuildGraph::OnRun(const std::shared_ptr<Flight>& flight,
       TakeOutput(*member, ran);
       reported_later = reported_later || &member->vertex == &ran;
     }
-    if (!reported_later) ReportRun(ran);
+    if (!reported_later) {
+      ReportRun(ran);
+      KeepUnwanted(*flight);
+    }
     if (ran.dead) {
       Dispose(std::move(*ran.outputs));
       ran.outputs.reset();
@@ -190,6 +195,17 @@ void BuildGraph::OnRun(const std::shared_ptr<Flight>& flight,
   }
   ran.run_error = WithVertex(outputs.status(), ran.original);
   for (EdgeNode* member : members) Fail(*member, ran.run_error);
+}
+
+// Nobody waits for the result any more, but it has been made.
+void BuildGraph::KeepUnwanted(const Flight& flight) {
+  const std::vector<cache::Ref>& outputs = *flight.vertex->outputs;
+  auto index = static_cast<size_t>(flight.output);
+  if (index >= outputs.size()) return;
+  for (const std::shared_ptr<CacheKey>& key : flight.keys) {
+    local_->Save(*key, {outputs[index].id(), Now()}).IgnoreError();
+  }
+  AfterFlush([] {});
 }
 
 void BuildGraph::ReportRun(VertexNode& node) {
@@ -209,7 +225,7 @@ void BuildGraph::TakeOutput(EdgeNode& edge, const VertexNode& ran) {
   cache::KeyResult saved{outputs[index].id(), Now()};
   std::vector<CacheKeyPtr> keys;
   for (const std::shared_ptr<CacheKey>& key : std::exchange(edge.final_keys, {})) {
-    key->set_records({CacheRecord{nullptr, saved.id, saved.created}});
+    key->set_of_result({nullptr, saved.id, saved.created});
     key->set_also(edge.vertex.sub_keys);
     if (Status status = local_->Save(*key, saved); !status.ok()) {
       log::Error("result is not kept", {{"error", status.message()}});

@@ -83,6 +83,13 @@ StatusOr<EdgeResult> Scheduler::SolveAndWait(const std::string& build, llb::Edge
   return answer->get_future().get();
 }
 
+ExportPlan Scheduler::PlanExport(const std::vector<std::shared_ptr<const CacheKey>>& keys) {
+  BuildGraph& graph = loop_->graph;
+  std::promise<ExportPlan> plan;
+  graph.Enter([&] { plan.set_value(graph.PlanExport(keys)); });
+  return plan.get_future().get();
+}
+
 void Scheduler::Cancel(const std::string& build, Status reason) {
   BuildGraph& graph = loop_->graph;
   graph.Enter([&graph, build, reason = std::move(reason)] { graph.CancelBuild(build, reason); });

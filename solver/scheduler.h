@@ -23,6 +23,7 @@ namespace kiln::solver {
 
 class CacheKey;      // cache_key.h
 class CacheSource;   // cache_source.h: an imported cache
+struct ExportPlan;   // cache_export.h: the keys that lead to a result
 
 // What a build asks for and listens with. `progress` must outlive the build's last callback.
 struct BuildOptions {
@@ -62,6 +63,10 @@ class Scheduler {
   // The same from a thread that may wait (never a pool thread).
   StatusOr<EdgeResult> SolveAndWait(const std::string& build, llb::Edge edge,
                                     SolveOptions options, std::stop_token stop);
+
+  // What leads to the keys of a result, for ExportCache (cache_export.h). Waits for
+  // the loop; the keys' builds must not have ended.
+  ExportPlan PlanExport(const std::vector<std::shared_ptr<const CacheKey>>& keys);
 
   // Withdraws every request of `build` with `reason` as its error.
   void Cancel(const std::string& build, Status reason);

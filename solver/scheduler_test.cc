@@ -109,7 +109,7 @@ TEST_F(SchedulerTest, AChangedInputWithTheSameContentIsAHit) {
   auto result = Build(copy_two);
 
   ASSERT_TRUE(result.ok());
-  EXPECT_EQ(*result, "copy(tree1)");
+  EXPECT_EQ(*result, "copy(same)");
   EXPECT_EQ(ops_.runs("copy2"), 0);
   EXPECT_EQ(ops_.runs("local2"), 1);
   // The next time the definition is enough.

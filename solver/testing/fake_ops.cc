@@ -58,14 +58,21 @@ class FakeOp : public Op {
     std::string id = recipe_.result;
     if (id.empty()) {
       id = recipe_.key.empty() ? recipe_.name : recipe_.key;
-      for (const cache::Ref& input : inputs) id += StrCat("(", input.id(), ")");
+      std::lock_guard lock(world_.mutex_);
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        // What an op sees of an input that is keyed by content is that content.
+        bool content = recipe_.content_inputs.contains(i);
+        id += StrCat("(", content ? world_.ContentOf(inputs[i].id()) : inputs[i].id(), ")");
+      }
     }
     std::vector<cache::Ref> outputs;
     for (size_t i = 0; i < recipe_.outputs; ++i) {
       outputs.push_back(FakeRef(i == 0 ? id : StrCat(id, "#", i)));
     }
+    if (context.stop().stop_requested()) return CancelledError("context canceled");
     std::lock_guard lock(world_.mutex_);
     world_.forgotten_.erase(id);
+    ++world_.made_[id];
     return outputs;
   }
 
@@ -75,8 +82,7 @@ class FakeOp : public Op {
   StatusOr<Digest> Content(const cache::Ref& input) {
     std::lock_guard lock(world_.mutex_);
     ++world_.contents_[recipe_.name];
-    auto it = world_.content_of_.find(input.id());
-    return Digest::Of(it == world_.content_of_.end() ? input.id() : it->second);
+    return Digest::Of(world_.ContentOf(input.id()));
   }
 
   FakeOps& world_;
@@ -112,6 +118,20 @@ StatusOr<cache::Ref> FakeOps::LoadResult(std::string_view record_id) {
   if (forgotten_.contains(id)) return NotFoundError("gone");
   ++loads_;
   return FakeRef(id);
+}
+
+std::string FakeOps::ContentOf(const std::string& result) const {
+  if (content_) return content_(result);
+  auto it = content_of_.find(result);
+  return it == content_of_.end() ? result : it->second;
+}
+void FakeOps::SetContentFunction(std::function<std::string(const std::string&)> content) {
+  std::lock_guard lock(mutex_);
+  content_ = std::move(content);
+}
+std::map<std::string, int> FakeOps::made() {
+  std::lock_guard lock(mutex_);
+  return made_;
 }
 
 int FakeOps::runs(const std::string& name) {

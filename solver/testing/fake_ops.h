@@ -54,12 +54,16 @@ class FakeOps : public OpResolver {
   void Forget(const std::string& result);
   // What an input's content digests to; by default the id of its result.
   void SetContent(const std::string& result, const std::string& content);
+  void SetContentFunction(std::function<std::string(const std::string& result)> content);
+  std::map<std::string, int> made();  // how often each result was made
 
  private:
   friend class FakeOp;
+  std::string ContentOf(const std::string& result) const;
   std::mutex mutex_;
   std::map<Digest, Recipe> recipes_;
-  std::map<std::string, int> runs_, maps_, contents_, runs_by_key_;
+  std::map<std::string, int> runs_, maps_, contents_, runs_by_key_, made_;
+  std::function<std::string(const std::string&)> content_;
   std::map<std::string, std::string> content_of_;
   std::set<std::string> forgotten_;
   int loads_ = 0;
