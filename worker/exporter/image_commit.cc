@@ -1,0 +1,272 @@
+// Manifests and indexes of exported images. Layers are image_layers.cc, configs
+// image_config_patch.cc.
+#include "worker/exporter/image_commit.h"
+
+#include <set>
+
+#include "base/go_json.h"
+#include "oci/image_config.h"
+#include "oci/manifest.h"
+#include "worker/exporter/image_config_patch.h"
+#include "worker/exporter/image_layers.h"
+
+namespace kiln::worker {
+namespace {
+
+using oci::Descriptor;
+
+Attrs WithoutInternal(const Attrs& annotations, bool oci_types) {
+  Attrs kept;
+  if (!oci_types) return kept;
+  for (const auto& [key, value] : annotations) {
+    bool internal = key == "containerd.io/uncompressed" || key == "buildkit/createdat" ||
+                    key.starts_with("containerd.io/distribution.source.");
+    if (!internal) kept[key] = value;
+  }
+  return kept;
+}
+
+// Commits one image or several under an index. One use.
+class Commit {
+ public:
+  Commit(cache::RefStore& refs, const ExportSource& source, const ImageOptions& options,
+         const ExportContext& context)
+      : refs_(refs), source_(source), options_(options), context_(context) {
+    image_.hold = refs.content().Hold();
+    image_.blobs = std::make_shared<ImageBlobs>(refs.content());
+  }
+
+  StatusOr<CommittedImage> Run(std::string_view exporter_type);
+
+ private:
+  Status Check(std::string_view exporter_type) const;
+  Status Single(const std::vector<ExportPlatform>& platforms);
+  Status Multiple(const std::vector<ExportPlatform>& platforms);
+  StatusOr<std::optional<int64_t>> EpochOf(std::string_view platform_id) const;
+  StatusOr<std::vector<ImageLayer>> LayersOf(const cache::Ref* ref, const std::string& base_config,
+                                             std::optional<int64_t> epoch);
+  StatusOr<Descriptor> WriteManifest(const cache::Ref* ref, const std::string& id,
+                                     const std::vector<ImageLayer>& layers,
+                                     const Annotations& annotations,
+                                     std::optional<int64_t> epoch);
+  StatusOr<std::string> ConfigOf(const cache::Ref* ref, const std::string& id,
+                                 const std::vector<ImageLayer>& layers,
+                                 std::optional<int64_t> epoch) const;
+  StatusOr<Descriptor> Write(std::string_view bytes, std::string_view type,
+                             std::string_view line);
+
+  cache::RefStore& refs_;
+  const ExportSource& source_;
+  const ImageOptions& options_;
+  const ExportContext& context_;
+  CommittedImage image_;
+};
+
+Status Commit::Check(std::string_view exporter_type) const {
+  int version = context_.compatibility_version;
+  if (version == 10 && options_.compression.type == oci::Compression::kZstd) {
+    return InvalidArgumentError(StrCat("unsupported compatibility-version ", version, " feature ",
+                                       exporter_type, " exporter compression=zstd"));
+  }
+  if (!source_.refs.empty() && !source_.metadata.contains("refs.platforms")) {
+    return UnknownError("unable to export multiple refs, missing platforms mapping");
+  }
+  for (const auto& [platform, part] : options_.annotations) {
+    bool found = true;
+    if (!platform.empty()) FindRef(source_, platform, &found);
+    if (!found) {
+      return UnknownError(
+          StrCat("invalid annotation: no platform ", platform, " found in source"));
+    }
+    bool oci_only = !part.index.empty() || !part.index_descriptor.empty() ||
+                    !part.manifest_descriptor.empty();
+    if (oci_only && !*options_.oci_types) {
+      return UnknownError("cannot export annotations with \"oci-mediatypes=false\"");
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<CommittedImage> Commit::Run(std::string_view exporter_type) {
+  RETURN_IF_ERROR(Check(exporter_type));
+  ASSIGN_OR_RETURN(std::vector<ExportPlatform> platforms, ParsePlatforms(source_.metadata));
+  RETURN_IF_ERROR(source_.refs.empty() ? Single(platforms) : Multiple(platforms));
+  return std::move(image_);
+}
+
+StatusOr<std::optional<int64_t>> Commit::EpochOf(std::string_view platform_id) const {
+  if (options_.epoch) return *options_.epoch;
+  return SourceEpoch(source_.metadata, platform_id);
+}
+
+StatusOr<std::vector<ImageLayer>> Commit::LayersOf(const cache::Ref* ref,
+                                                   const std::string& base_config,
+                                                   std::optional<int64_t> epoch) {
+  std::vector<ImageLayer> layers;
+  if (ref != nullptr) {
+    ASSIGN_OR_RETURN(layers, ExportLayers(*ref, options_.compression, context_.stop));
+  }
+  if (options_.rewrite_timestamp && epoch) {
+    std::vector<std::string> base;
+    if (!base_config.empty()) {
+      ASSIGN_OR_RETURN(oci::Image image, oci::ParseImage(base_config));
+      base = image.diff_ids.value_or(std::vector<std::string>());
+    }
+    ProgressLine line(context_, RewriteText(*epoch));
+    RETURN_IF_ERROR(RewriteLayers(refs_.content(), options_.compression, *epoch, base, layers));
+  }
+  for (const ImageLayer& layer : layers) image_.blobs->Add(layer.blob.digest, layer.source);
+  return layers;
+}
+
+Status Commit::Single(const std::vector<ExportPlatform>& platforms) {
+  if (platforms.size() > 1) {
+    return UnknownError("cannot export multiple platforms without multi-platform enabled");
+  }
+  const ExportPlatform& platform = platforms.front();
+  bool found = false;
+  const cache::Ref* ref = FindRef(source_, platform.id, &found);
+  ASSIGN_OR_RETURN(std::optional<int64_t> epoch, EpochOf(platform.id));
+  std::string base = PlatformValue(source_.metadata, "containerimage.base.config", platform.id);
+  std::vector<ImageLayer> layers;
+  {
+    ProgressLine line(context_, "exporting layers");
+    ASSIGN_OR_RETURN(layers, LayersOf(ref, base, epoch));
+  }
+  Annotations annotations = AnnotationsFor(options_.annotations, nullptr);
+  if (!annotations.index.empty() || !annotations.index_descriptor.empty()) {
+    return UnknownError("index annotations not supported for single platform export");
+  }
+  ASSIGN_OR_RETURN(image_.descriptor, WriteManifest(ref, platform.id, layers, annotations, epoch));
+  image_.descriptor.platform = platform.platform;
+  return OkStatus();
+}
+
+Status Commit::Multiple(const std::vector<ExportPlatform>& platforms) {
+  std::vector<std::vector<ImageLayer>> layers;
+  {
+    ProgressLine line(context_, "exporting layers");
+    for (const ExportPlatform& platform : platforms) {
+      bool found = false;
+      const cache::Ref* ref = FindRef(source_, platform.id, &found);
+      if (!found) return UnknownError(StrCat("failed to find ref for ID ", platform.id));
+      ASSIGN_OR_RETURN(std::optional<int64_t> epoch, EpochOf(platform.id));
+      std::string base = PlatformValue(source_.metadata, "containerimage.base.config", platform.id);
+      ASSIGN_OR_RETURN(auto own, LayersOf(ref, base, epoch));
+      layers.push_back(std::move(own));
+    }
+  }
+  Annotations shared = AnnotationsFor(options_.annotations, nullptr);
+  oci::Index index{.media_type = std::string(*options_.oci_types ? oci::kOciIndex
+                                                                 : oci::kDockerIndex)};
+  index.annotations = shared.index;
+  for (size_t i = 0; i < platforms.size(); ++i) {
+    bool found = false;
+    const cache::Ref* ref = FindRef(source_, platforms[i].id, &found);
+    ASSIGN_OR_RETURN(std::optional<int64_t> epoch, EpochOf(platforms[i].id));
+    Annotations own = AnnotationsFor(options_.annotations, &platforms[i].platform);
+    ASSIGN_OR_RETURN(Descriptor manifest,
+                     WriteManifest(ref, platforms[i].id, layers[i], own, epoch));
+    manifest.platform = platforms[i].platform;
+    index.manifests.push_back(std::move(manifest));
+  }
+  ASSIGN_OR_RETURN(image_.descriptor, Write(GoJsonIndent(oci::IndexJson(index)), index.media_type,
+                                            "exporting manifest list "));
+  image_.descriptor.annotations = shared.index_descriptor;
+  image_.config_digest = Digest();
+  return OkStatus();
+}
+
+StatusOr<std::string> Commit::ConfigOf(const cache::Ref* ref, const std::string& id,
+                                       const std::vector<ImageLayer>& layers,
+                                       std::optional<int64_t> epoch) const {
+  ConfigPatch patch;
+  for (const ImageLayer& layer : layers) patch.layers.push_back({layer.diff_id.digest.text()});
+  if (ref != nullptr) {
+    for (const cache::Ref& record : ref->LayerChain()) {
+      patch.chain.push_back({"", record.description(), record.created()});
+    }
+  }
+  patch.epoch = epoch;
+  patch.base_config = PlatformValue(source_.metadata, "containerimage.base.config", id);
+  patch.inline_cache = PlatformValue(source_.metadata, "containerimage.inlinecache", id);
+  return PatchImageConfig(PlatformValue(source_.metadata, "containerimage.config", id), patch);
+}
+
+StatusOr<Descriptor> Commit::Write(std::string_view bytes, std::string_view type,
+                                   std::string_view line) {
+  ProgressLine progress(context_, StrCat(line, Digest::Of(bytes).text()));
+  return cache::WriteBlob(refs_.content(), bytes, type);
+}
+
+StatusOr<Descriptor> Commit::WriteManifest(const cache::Ref* ref, const std::string& id,
+                                           const std::vector<ImageLayer>& layers,
+                                           const Annotations& annotations,
+                                           std::optional<int64_t> epoch) {
+  bool oci_types = *options_.oci_types;
+  ASSIGN_OR_RETURN(std::string config, ConfigOf(ref, id, layers, epoch));
+  oci::Manifest manifest{
+      .media_type = std::string(oci_types ? oci::kOciManifest : oci::kDockerManifest)};
+  manifest.annotations = annotations.manifest;
+  manifest.config.media_type = oci_types ? oci::kOciConfig : oci::kDockerConfig;
+  manifest.config.digest = Digest::Of(config);
+  manifest.config.size = static_cast<int64_t>(config.size());
+  for (const ImageLayer& layer : layers) {
+    Descriptor blob = layer.blob;
+    blob.media_type = oci::ConvertLayerMediaType(blob.media_type, oci_types);
+    blob.annotations = WithoutInternal(blob.annotations, oci_types);
+    manifest.layers.push_back(std::move(blob));
+  }
+  ASSIGN_OR_RETURN(Descriptor written, Write(GoJsonIndent(oci::ManifestJson(manifest)),
+                                             manifest.media_type, "exporting manifest "));
+  RETURN_IF_ERROR(Write(config, manifest.config.media_type, "exporting config "));
+  written.annotations = annotations.manifest_descriptor;
+  image_.config_digest = manifest.config.digest;
+  return written;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<cache::BlobReader>> ImageBlobs::Open(const Descriptor& blob) {
+  StatusOr<std::unique_ptr<cache::BlobReader>> own = store_.Open(blob.digest);
+  if (own.ok() || !IsNotFound(own.status())) return own;
+  auto other = sources_.find(blob.digest);
+  return other == sources_.end() ? std::move(own) : other->second->Open(blob);
+}
+
+ProgressLine::ProgressLine(const ExportContext& context, std::string text) {
+  if (context.progress != nullptr) {
+    line_ = std::make_unique<solver::StatusLine>(*context.progress, std::move(text));
+  }
+}
+ProgressLine::~ProgressLine() = default;
+
+StatusOr<CommittedImage> CommitImage(cache::RefStore& refs, const ExportSource& source,
+                                     const ImageOptions& options, const ExportContext& context,
+                                     std::string_view exporter_type) {
+  return Commit(refs, source, options, context).Run(exporter_type);
+}
+
+StatusOr<std::vector<Descriptor>> BlobsOf(cache::BlobSource& blobs, const Descriptor& root) {
+  std::vector<Descriptor> found;
+  std::set<Digest> seen;
+  std::function<Status(const Descriptor&)> visit = [&](const Descriptor& blob) -> Status {
+    if (!seen.insert(blob.digest).second) return OkStatus();
+    if (oci::IsManifestType(blob.media_type)) {
+      ASSIGN_OR_RETURN(std::string bytes, cache::ReadBlob(blobs, blob));
+      ASSIGN_OR_RETURN(oci::Manifest manifest, oci::ParseManifest(bytes));
+      RETURN_IF_ERROR(visit(manifest.config));
+      for (const Descriptor& layer : manifest.layers) RETURN_IF_ERROR(visit(layer));
+    } else if (oci::IsIndexType(blob.media_type)) {
+      ASSIGN_OR_RETURN(std::string bytes, cache::ReadBlob(blobs, blob));
+      ASSIGN_OR_RETURN(oci::Index index, oci::ParseIndex(bytes));
+      for (const Descriptor& manifest : index.manifests) RETURN_IF_ERROR(visit(manifest));
+    }
+    found.push_back(blob);
+    return OkStatus();
+  };
+  RETURN_IF_ERROR(visit(root));
+  return found;
+}
+
+}  // namespace kiln::worker
