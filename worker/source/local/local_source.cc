@@ -117,22 +117,34 @@ cache::ChangeKind AsChangeKind(SyncChange change) {
 // The "transferring NAME:" line, not more often than ten times a second.
 class TransferLine {
  public:
-  TransferLine(solver::VertexProgress& progress, const std::string& name)
-      : line_(progress, StrCat("transferring ", name, ":")) {}
-  ~TransferLine() { line_.Update(bytes_, 0); }
+  TransferLine(solver::VertexProgress& progress, const std::string& name) : progress_(progress) {
+    event_.id = StrCat("transferring ", name, ":");
+    event_.name = "transferring";
+    event_.started = Now();
+    Send();
+  }
+  ~TransferLine() {
+    event_.completed = Now();
+    Send();
+  }
   void Update(int64_t bytes) {
-    bytes_ = bytes;
+    event_.current = bytes;
     auto now = std::chrono::steady_clock::now();
     if (now - last_ >= kProgressInterval) {
       last_ = now;
-      line_.Update(bytes, 0);
+      Send();
     }
   }
 
  private:
-  solver::StatusLine line_;
+  void Send() {
+    event_.timestamp = Now();
+    progress_.Status(event_);
+  }
+
+  solver::VertexProgress& progress_;
+  solver::StatusEvent event_;
   std::chrono::steady_clock::time_point last_;
-  int64_t bytes_ = 0;
 };
 
 class LocalInstance : public SourceInstance {
