@@ -1,0 +1,258 @@
+// The registry client against a small server in this process.
+#include "oci/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <mutex>
+#include <thread>
+
+#include "base/strings.h"
+#include "oci/manifest.h"
+#include "oci/registry_auth.h"
+#include "oci/registry_hosts.h"
+
+namespace kiln::oci {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using Request = http::request<http::string_body>;
+using Answer = http::response<http::string_body>;
+
+// Serves one request per connection until destroyed; `answer` runs on its thread.
+class Server {
+ public:
+  explicit Server(std::function<Answer(const Request&)> answer)
+      : answer_(std::move(answer)),
+        acceptor_(io_, {asio::ip::address_v4::loopback(), 0}),
+        thread_([this] { Run(); }) {}
+  ~Server() {
+    ending_ = true;
+    asio::io_context io;
+    asio::ip::tcp::socket wake(io);
+    boost::system::error_code ignored;
+    wake.connect(acceptor_.local_endpoint(), ignored);
+    thread_.join();
+  }
+  std::string host() const { return StrCat("127.0.0.1:", acceptor_.local_endpoint().port()); }
+  std::vector<std::string> log() {
+    std::lock_guard lock(mutex_);
+    return log_;
+  }
+
+ private:
+  void Run() {
+    while (!ending_) {
+      boost::system::error_code error;
+      asio::ip::tcp::socket socket(io_);
+      acceptor_.accept(socket, error);
+      if (error || ending_) continue;
+      beast::flat_buffer buffer;
+      Request request;
+      http::read(socket, buffer, request, error);
+      if (error) continue;
+      {
+        std::lock_guard lock(mutex_);
+        log_.push_back(StrCat(std::string(request.method_string()), " ",
+                              std::string(request.target())));
+      }
+      Answer answer = answer_(request);
+      answer.keep_alive(false);
+      if (!answer.has_content_length()) answer.prepare_payload();
+      http::response_serializer<http::string_body> serializer(answer);
+      if (request.method() == http::verb::head) {
+        http::write_header(socket, serializer, error);
+      } else {
+        http::write(socket, serializer, error);
+      }
+      socket.shutdown(asio::ip::tcp::socket::shutdown_both, error);
+    }
+  }
+  std::function<Answer(const Request&)> answer_;
+  asio::io_context io_;
+  asio::ip::tcp::acceptor acceptor_;
+  std::atomic<bool> ending_ = false;
+  std::mutex mutex_;
+  std::vector<std::string> log_;
+  std::thread thread_;
+};
+
+Answer Reply(unsigned status, std::string body = "",
+             std::map<std::string, std::string> headers = {}) {
+  Answer answer{static_cast<http::status>(status), 11};
+  answer.body() = std::move(body);
+  for (const auto& [name, value] : headers) answer.set(name, value);
+  return answer;
+}
+
+RegistryCall CallFor(const std::string& ref) {
+  RegistryCall call;
+  call.ref = ParseReference(ref).value_or(Reference{});
+  return call;
+}
+
+TEST(Registry, ResolvesATag) {
+  Digest digest = Digest::Of("m");
+  Server server([&](const Request&) {
+    return Reply(200, "m", {{"Content-Type", std::string(kOciManifest)},
+                            {"Docker-Content-Digest", digest.text()}});
+  });
+  Registry registry({});
+  auto found = registry.Resolve(CallFor(server.host() + "/a/b:t"));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->digest, digest);
+  EXPECT_EQ(found->size, 1);
+  EXPECT_EQ(found->media_type, kOciManifest);
+  EXPECT_EQ(server.log(), std::vector<std::string>{"HEAD /v2/a/b/manifests/t"});
+}
+
+TEST(Registry, SaysThatAnImageIsNotFound) {
+  Server server([](const Request&) { return Reply(404); });
+  Registry registry({});
+  std::string ref = server.host() + "/a:t";
+  EXPECT_EQ(registry.Resolve(CallFor(ref)).status().message(), ref + ": not found");
+}
+
+TEST(Registry, SaysWhatItDialled) {
+  Registry registry({});
+  EXPECT_EQ(registry.Resolve(CallFor("127.0.0.1:1/a:t")).status().message(),
+            "failed to do request: Head \"http://127.0.0.1:1/v2/a/manifests/t\": "
+            "dial tcp 127.0.0.1:1: connect: connection refused");
+}
+
+TEST(Registry, FetchesATokenAndKeepsIt) {
+  std::string self;
+  Server server([&](const Request& request) {
+    std::string target(request.target());
+    if (target.starts_with("/token")) return Reply(200, R"({"token":"T","expires_in":100})");
+    if (request["Authorization"] == "Bearer T") return Reply(200, "blob");
+    return Reply(401, "", {{"WWW-Authenticate", StrCat("Bearer realm=\"http://", self,
+                                                       "/token\",service=\"s\"")}});
+  });
+  self = server.host();
+  Registry registry({});
+  Descriptor blob{.media_type = "x/y", .digest = Digest::Of("blob"), .size = 4};
+  for (int i = 0; i < 2; ++i) {
+    auto response = registry.Open(CallFor(self + "/a:t"), blob);
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ((*response)->ReadBody(10).value_or(""), "blob");
+  }
+  std::string path = StrCat("GET /v2/a/blobs/", blob.digest.text());
+  EXPECT_EQ(server.log(),
+            (std::vector<std::string>{
+                path, "GET /token?service=s&scope=repository%3Aa%3Apull", path, path}));
+}
+
+TEST(Registry, DoesNotSendCredentialsToAnotherHost) {
+  std::string leaked = "none";
+  Server other([&](const Request& request) {
+    leaked = std::string(request["Authorization"]);
+    return Reply(200, "far");
+  });
+  Server server([&](const Request& request) {
+    if (request["Authorization"].empty()) {
+      return Reply(401, "", {{"WWW-Authenticate", "Basic realm=x"}});
+    }
+    return Reply(307, "", {{"Location", StrCat("http://", other.host(), "/data")}});
+  });
+  struct Auth : RegistryAuth {
+    StatusOr<RegistryLogin> Login(const std::string&) override { return RegistryLogin{"u", "p"}; }
+    StatusOr<RegistryToken> FetchToken(const TokenQuery&) override {
+      return UnimplementedError("");
+    }
+    std::string identity() const override { return "u"; }
+  };
+  RegistryCall call = CallFor(server.host() + "/a:t");
+  call.auth = std::make_shared<Auth>();
+  Registry registry({});
+  auto response = registry.Open(call, {.digest = Digest::Of("far"), .size = 3});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ((*response)->ReadBody(10).value_or(""), "far");
+  EXPECT_EQ(leaked, "");
+}
+
+TEST(Registry, TriesAgainAfterPassingFailures) {
+  int count = 0;
+  Server server([&](const Request&) { return ++count < 3 ? Reply(503) : Reply(200, "b"); });
+  Registry registry({});
+  auto response = registry.Open(CallFor(server.host() + "/a:t"), {.digest = Digest::Of("b")});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(count, 3);
+}
+
+TEST(Registry, NoticesABodyThatIsCutOff) {
+  Server server([](const Request&) { return Reply(200, "half", {{"Content-Length", "100"}}); });
+  Registry registry({});
+  auto response = registry.Open(CallFor(server.host() + "/a:t"), {.digest = Digest::Of("b")});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ((*response)->ReadBody(1000).status().message(), "unexpected EOF");
+}
+
+TEST(Registry, AsksTheMirrorFirstAndTellsItTheRegistry) {
+  Server mirror([](const Request&) { return Reply(404); });
+  Server server([](const Request&) {
+    return Reply(200, "m", {{"Docker-Content-Digest", Digest::Of("m").text()}});
+  });
+  RegistryHosts hosts;
+  hosts[server.host()].mirrors = {mirror.host() + "/prefix"};
+  Registry registry(hosts);
+  EXPECT_TRUE(registry.Resolve(CallFor(server.host() + "/a:t")).ok());
+  EXPECT_EQ(mirror.log(), std::vector<std::string>{
+                              StrCat("HEAD /v2/prefix/a/manifests/t?ns=", server.host())});
+}
+
+TEST(Registry, PushesABlobOnlyIfItIsMissing) {
+  std::string received;
+  Server server([&](const Request& request) {
+    if (request.method() == http::verb::head) return Reply(received.empty() ? 404 : 200);
+    if (request.method() == http::verb::post) return Reply(202, "", {{"Location", "/up?id=1"}});
+    received = request.body();
+    return Reply(201);
+  });
+  Registry registry({});
+  std::string data = "data";
+  Descriptor blob{.digest = Digest::Of(data), .size = 4};
+  auto bytes = [&]() -> StatusOr<ReadFn> { return ReadFrom(data); };
+  for (int i = 0; i < 2; ++i) {
+    Status status = registry.PushBlob(CallFor(server.host() + "/a:t"), blob, bytes);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(received, data);
+  EXPECT_EQ(server.log().size(), 4u);
+}
+
+TEST(ParseChallenges, ReadsSeveralSchemes) {
+  auto found = ParseChallenges(R"(Bearer realm="https://r/t?a=b,c",service=s, Basic realm="x\"y")");
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].parameters.at("realm"), "https://r/t?a=b,c");
+  EXPECT_EQ(found[1].scheme, "basic");
+  EXPECT_EQ(found[1].parameters.at("realm"), "x\"y");
+}
+
+TEST(EndpointsFor, SpeaksPlainHttpOnLoopbackOnly) {
+  EXPECT_EQ(EndpointsFor({}, "localhost:5000", false, false)[0].base, "http://localhost:5000/v2");
+  EXPECT_EQ(EndpointsFor({}, "r.example", false, false)[0].base, "https://r.example/v2");
+  EXPECT_EQ(EndpointsFor({}, "docker.io", false, false)[0].base,
+            "https://registry-1.docker.io/v2");
+  Endpoint insecure = EndpointsFor({}, "r.example", true, true)[0];
+  EXPECT_EQ(insecure.base, "https://r.example/v2");
+  EXPECT_EQ(insecure.fallback_base, "http://r.example/v2");
+  EXPECT_TRUE(insecure.tls.skip_verify);
+}
+
+TEST(Url, ResolvesRelativeLocations) {
+  Url base = ParseUrl("http://h:1/a/b?c").value_or(Url{});
+  EXPECT_EQ(ResolveUrl(base, "/x").value_or(Url{}).Text(), "http://h:1/x");
+  EXPECT_EQ(ResolveUrl(base, "x").value_or(Url{}).Text(), "http://h:1/a/x");
+  EXPECT_EQ(ResolveUrl(base, "https://o/y").value_or(Url{}).Text(), "https://o/y");
+  EXPECT_FALSE(ParseUrl("ftp://x").ok());
+  EXPECT_FALSE(ParseUrl("http://x/a b").ok());
+}
+
+}  // namespace
+}  // namespace kiln::oci

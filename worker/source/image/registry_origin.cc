@@ -1,0 +1,160 @@
+// Images in registries. See registry_origin.h.
+#include "worker/source/image/registry_origin.h"
+
+#include <cstring>
+#include <mutex>
+
+#include "base/strings.h"
+
+namespace kiln::worker {
+namespace {
+
+constexpr int kReadTries = 3;
+
+class SessionAuth : public oci::RegistryAuth {
+ public:
+  SessionAuth(SessionTable& sessions, std::vector<std::string> ids)
+      : sessions_(sessions), ids_(std::move(ids)) {}
+
+  StatusOr<oci::RegistryLogin> Login(const std::string& host) override {
+    oci::RegistryLogin login;
+    // The name under which clients keep the credentials of Docker Hub.
+    std::string key = host == "docker.io" ? "https://index.docker.io/v1/" : host;
+    Status status = WithAnySession(sessions_, ids_, [&](ClientSession& session) -> Status {
+      ASSIGN_OR_RETURN(RegistryCredentials found, session.Credentials(key));
+      login = {found.username, found.secret};
+      return OkStatus();
+    });
+    // Nobody to ask: anonymous.
+    return status.ok() || IsAnonymous(status) ? StatusOr<oci::RegistryLogin>(login) : status;
+  }
+
+  StatusOr<oci::RegistryToken> FetchToken(const oci::TokenQuery& query) override {
+    oci::RegistryToken token;
+    TokenRequest request{"buildkit-client",
+                         query.host == "docker.io" ? "https://index.docker.io/v1/" : query.host,
+                         query.realm, query.service, query.scopes};
+    Status status = WithAnySession(sessions_, ids_, [&](ClientSession& session) -> Status {
+      ASSIGN_OR_RETURN(TokenResponse found, session.FetchToken(request));
+      token = {found.token, found.expires_in};
+      return OkStatus();
+    });
+    if (status.ok()) return token;
+    return IsAnonymous(status) ? UnimplementedError("no session has tokens") : status;
+  }
+
+  std::string identity() const override { return ids_.empty() ? "" : ids_.front(); }
+
+ private:
+  static bool IsAnonymous(const Status& status) {
+    return status.code() == StatusCode::kUnimplemented ||
+           status.code() == StatusCode::kUnavailable || IsNotFound(status);
+  }
+  SessionTable& sessions_;
+  std::vector<std::string> ids_;
+};
+
+// A blob read over the network: in order it is one transfer, which is taken up again
+// where it broke off; a jump starts another.
+class RegistryReader : public cache::BlobReader {
+ public:
+  RegistryReader(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call,
+                 oci::Descriptor blob)
+      : registry_(std::move(registry)), call_(std::move(call)), blob_(std::move(blob)) {}
+
+  uint64_t size() const override { return static_cast<uint64_t>(blob_.size); }
+
+  StatusOr<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const override {
+    std::lock_guard lock(mutex_);
+    if (offset >= size() || buffer.empty()) return size_t{0};
+    // More than the descriptor says is never read, however long the body is.
+    auto room = static_cast<size_t>(std::min<uint64_t>(buffer.size(), size() - offset));
+    std::span<char> out(reinterpret_cast<char*>(buffer.data()), room);
+    for (int attempt = 1;; ++attempt) {
+      Status status = OkStatus();
+      if (body_ == nullptr || at_ != offset) status = Start(offset);
+      if (status.ok()) {
+        StatusOr<size_t> count = body_->Read(out);
+        if (count.ok() && *count > 0) {
+          at_ += *count;
+          return *count;
+        }
+        status = count.ok() ? DataLossError("unexpected EOF") : count.status();
+        body_.reset();
+      }
+      bool again = status.code() == StatusCode::kDataLoss ||
+                   status.code() == StatusCode::kUnavailable;
+      if (!again || attempt == kReadTries) return status;
+    }
+  }
+
+ private:
+  Status Start(uint64_t offset) const {
+    body_.reset();
+    ASSIGN_OR_RETURN(body_, registry_->Open(call_, blob_, static_cast<int64_t>(offset)));
+    at_ = offset;
+    return OkStatus();
+  }
+
+  std::shared_ptr<oci::Registry> registry_;
+  oci::RegistryCall call_;
+  oci::Descriptor blob_;
+  mutable std::mutex mutex_;
+  mutable std::unique_ptr<oci::HttpResponse> body_;  // guarded by mutex_
+  mutable uint64_t at_ = 0;                          // guarded by mutex_
+};
+
+class RegistryBlobs : public cache::BlobSource {
+ public:
+  RegistryBlobs(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call)
+      : registry_(std::move(registry)), call_(std::move(call)) {}
+  StatusOr<std::unique_ptr<cache::BlobReader>> Open(const oci::Descriptor& blob) override {
+    return std::make_unique<RegistryReader>(registry_, call_, blob);
+  }
+
+ private:
+  std::shared_ptr<oci::Registry> registry_;
+  oci::RegistryCall call_;
+};
+
+class RegistryOrigin : public ImageOrigin {
+ public:
+  RegistryOrigin(std::shared_ptr<oci::Registry> registry, std::shared_ptr<oci::RegistryAuth> auth)
+      : registry_(std::move(registry)), auth_(std::move(auth)) {}
+
+  StatusOr<oci::Descriptor> Resolve(const std::string& ref) override {
+    ASSIGN_OR_RETURN(oci::RegistryCall call, CallFor(ref));
+    return registry_->Resolve(call);
+  }
+  std::shared_ptr<cache::BlobSource> Blobs(const std::string& ref) override {
+    StatusOr<oci::RegistryCall> call = CallFor(ref);
+    return std::make_shared<RegistryBlobs>(registry_, call.value_or(oci::RegistryCall{}));
+  }
+
+ private:
+  StatusOr<oci::RegistryCall> CallFor(const std::string& ref) const {
+    oci::RegistryCall call;
+    ASSIGN_OR_RETURN(oci::Reference parsed, oci::ParseReference(ref));
+    call.ref = oci::WithDefaultTag(std::move(parsed));
+    call.auth = auth_;
+    return call;
+  }
+  std::shared_ptr<oci::Registry> registry_;
+  std::shared_ptr<oci::RegistryAuth> auth_;
+};
+
+}  // namespace
+
+std::shared_ptr<oci::RegistryAuth> NewSessionAuth(SessionTable& sessions,
+                                                  std::vector<std::string> session_ids) {
+  return std::make_shared<SessionAuth>(sessions, std::move(session_ids));
+}
+
+RegistryOriginFn NewRegistryOrigins(std::shared_ptr<oci::Registry> registry,
+                                    SessionTable& sessions) {
+  return [registry = std::move(registry), &sessions](const ImageQuery& query) {
+    return std::make_shared<RegistryOrigin>(registry, NewSessionAuth(sessions, query.sessions));
+  };
+}
+
+}  // namespace kiln::worker
