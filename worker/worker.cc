@@ -9,6 +9,7 @@
 #include "worker/op/cache_maps.h"
 #include "worker/op/cache_mounts.h"
 #include "worker/op/op_deps.h"
+#include "worker/source/git/git_source.h"
 #include "worker/source/http/http_source.h"
 #include "worker/source/local/local_source.h"
 
@@ -55,6 +56,9 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   state->limit = std::make_unique<StepLimit>(options.max_parallelism);
   state->AddSource(MakeLocalSource(*options.refs, *options.sessions, temp));
   state->AddSource(MakeHttpSource(*options.refs, *options.sessions, temp));
+  if (auto git = MakeGitSource(*options.refs, *options.sessions, temp)) {
+    state->AddSource(std::move(git));
+  }
   for (std::unique_ptr<Source>& source : options.sources) state->AddSource(std::move(source));
 
   OpDeps& deps = state->deps;

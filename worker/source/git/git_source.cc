@@ -1,0 +1,535 @@
+#include "worker/source/git/git_source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "base/rooted.h"
+#include "base/strings.h"
+#include "cache/mount.h"
+#include "llb/git_ref.h"
+#include "worker/op/client_mounts.h"
+#include "worker/source/git/git_cli.h"
+
+namespace kiln::worker {
+namespace {
+
+constexpr std::string_view kKeyRemote = "git-remote";
+constexpr std::string_view kKeySnapshot = "git-snapshot";
+constexpr std::chrono::seconds kSessionWait{5};
+
+struct GitIdentifier {
+  std::string remote, ref, checksum, subdir, mtime;
+  std::string token_secret, header_secret, ssh_sock, known_hosts;
+  bool keep_git_dir = false, skip_submodules = false, fetch_by_commit = false;
+
+  // What decides the tree, beside the commit.
+  std::string Key(const std::string& commit, const std::string& full_ref) const {
+    std::string key = commit;
+    if (keep_git_dir) {
+      key += ".git";
+      if (!full_ref.empty()) key += "#" + full_ref;
+    }
+    if (!subdir.empty()) key += ":" + subdir;
+    if (skip_submodules) key += "(skip-submodules)";
+    if (!mtime.empty() && mtime != "checkout") key += StrCat("(mtime=", mtime, ")");
+    return key;
+  }
+};
+
+Status ParseAttribute(const std::string& key, const std::string& value, GitIdentifier* id) {
+  if (key == "git.keepgitdir") id->keep_git_dir = value == "true";
+  if (key == "git.fullurl") {
+    id->remote = llb::IsGitTransport(value) ? value : StrCat("https://", value);
+  }
+  if (key == "git.authheadersecret") id->header_secret = value;
+  if (key == "git.authtokensecret") id->token_secret = value;
+  if (key == "git.knownsshhosts") id->known_hosts = value;
+  if (key == "git.mountsshsock") id->ssh_sock = value;
+  if (key == "git.checksum") id->checksum = value;
+  if (key == "git.skipsubmodules") id->skip_submodules = value == "true";
+  if (key == "git.mtime") id->mtime = value;
+  if (key == "git.fetchbycommit") id->fetch_by_commit = value == "true";
+  if (key.starts_with("git.sig.") || key == "git.bundle" || key == "git.checkoutbundle") {
+    return UnimplementedError(StrCat(key, " is not supported"));
+  }
+  return OkStatus();
+}
+
+// One clone per remote is written by one step at a time.
+class RemoteLocks {
+ public:
+  std::unique_lock<std::mutex> Lock(const std::string& remote) {
+    std::mutex* one = nullptr;
+    {
+      std::lock_guard lock(mutex_);
+      one = &locks_[remote];
+    }
+    return std::unique_lock(*one);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::mutex> locks_;
+};
+
+struct GitShared {
+  cache::RefStore& refs;
+  SessionTable& sessions;
+  std::string temp_dir;
+  RemoteLocks locks;
+};
+
+// The session's credentials for one run of git.
+class GitAccess {
+ public:
+  GitAccess(GitShared& shared, const GitIdentifier& id) : shared_(shared), id_(id) {}
+  ~GitAccess() {
+    if (!cli.known_hosts.empty()) ::unlink(cli.known_hosts.c_str());
+  }
+  GitCli cli;
+
+  Status Open(solver::JobContext& context) {
+    cli.stop = context.stop();
+    RETURN_IF_ERROR(AddAuth(context));
+    if (!id_.known_hosts.empty()) {
+      cli.known_hosts = JoinPath(shared_.temp_dir, "known-hosts-" + NewId());
+      RETURN_IF_ERROR(WriteFileAtomic(cli.known_hosts, id_.known_hosts, 0600));
+    }
+    return id_.ssh_sock.empty() ? OkStatus() : AddSsh(context);
+  }
+
+ private:
+  Status AddAuth(solver::JobContext& context) {
+    StatusOr<llb::GitUrl> url = llb::ParseGitUrl(id_.remote);
+    if (!url.ok() || (url->scheme != "http" && url->scheme != "https")) return OkStatus();
+    std::vector<std::pair<std::string, bool>> names;  // name, is a token
+    for (const std::string& suffix : {"." + url->host, std::string()}) {
+      if (!id_.header_secret.empty()) names.emplace_back(id_.header_secret + suffix, false);
+      if (!id_.token_secret.empty()) names.emplace_back(id_.token_secret + suffix, true);
+    }
+    for (const auto& [name, is_token] : names) {
+      std::string value;
+      Status got = WithAnySession(shared_.sessions, context.Sessions(),
+                                  [&](ClientSession& session) -> Status {
+                                    ASSIGN_OR_RETURN(value, session.GetSecret(name));
+                                    return OkStatus();
+                                  });
+      if (!got.ok()) continue;
+      if (is_token) value = "basic " + Base64Encode("x-access-token:" + value);
+      cli.config = {"-c", StrCat("http.", url->scheme, "://", url->host,
+                                 "/.extraheader=Authorization: ", value)};
+      break;
+    }
+    return OkStatus();
+  }
+
+  Status AddSsh(solver::JobContext& context) {
+    std::string session_id;
+    Status got = WithAnySession(shared_.sessions, context.Sessions(),
+                                [&](ClientSession& session) -> Status {
+                                  RETURN_IF_ERROR(session.CheckSshAgent(id_.ssh_sock));
+                                  session_id = session.id();
+                                  return OkStatus();
+                                });
+    if (got.code() == StatusCode::kUnimplemented) {
+      return NotFoundError(
+          StrCat("no SSH key ", Quote(id_.ssh_sock), " forwarded from the client"));
+    }
+    RETURN_IF_ERROR(got);
+    ASSIGN_OR_RETURN(ClientSessionPtr session, shared_.sessions.Get(session_id, kSessionWait));
+    ASSIGN_OR_RETURN(ssh_, MakeSshMount(shared_.temp_dir, std::move(session), id_.ssh_sock,
+                                        {::geteuid(), ::getegid(), 0700}));
+    cli.ssh_auth_sock = ssh_.mounts.front().source;
+    return OkStatus();
+  }
+
+  GitShared& shared_;
+  const GitIdentifier& id_;
+  cache::MountLease ssh_;
+};
+
+// A mounted growing record.
+struct Workspace {
+  cache::MutableRef ref;
+  std::optional<cache::LocalMount> mount;
+  Status Mount(const std::string& temp_dir, std::stop_token stop) {
+    ASSIGN_OR_RETURN(cache::MountLease lease, ref.Mount(false, std::move(stop)));
+    ASSIGN_OR_RETURN(mount, cache::LocalMount::Open(std::move(lease), temp_dir));
+    return OkStatus();
+  }
+};
+
+class GitInstance : public SourceInstance {
+ public:
+  GitInstance(std::shared_ptr<GitShared> shared, GitIdentifier id)
+      : shared_(std::move(shared)), id_(std::move(id)) {}
+
+  StatusOr<Key> CacheKey(int, solver::JobContext& context) override {
+    ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
+    return Key{KeyOf(found), true};
+  }
+
+  StatusOr<cache::Ref> Snapshot(solver::JobContext& context) override {
+    ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
+    const std::string snapshot_key = StrCat(id_.remote, "#", KeyOf(found));
+    auto lock = shared_->locks.Lock(id_.remote);
+    ASSIGN_OR_RETURN(std::vector<std::string> ids,
+                     shared_->refs.Find(kKeySnapshot, snapshot_key));
+    for (const std::string& id : ids) {
+      StatusOr<cache::Ref> ref = shared_->refs.Get(id);
+      if (ref.ok()) return ref;
+    }
+    GitAccess access(*shared_, id_);
+    RETURN_IF_ERROR(access.Open(context));
+    access.cli.log = [&](int stream, std::string_view bytes) {
+      context.progress().Log(stream, bytes);
+    };
+    StatusOr<cache::Ref> ref = Fetch(access.cli, found, false, context);
+    if (!ref.ok() && (Contains(ref.status().message(), "would clobber existing tag") ||
+                      Contains(ref.status().message(), "unable to update local ref"))) {
+      // Names of the remote have moved in a way that the clone cannot follow.
+      ref = Fetch(access.cli, found, true, context);
+    }
+    RETURN_IF_ERROR(ref.status());
+    RETURN_IF_ERROR(ref->SetMetadata(kKeySnapshot, snapshot_key, true));
+    return ref;
+  }
+
+ private:
+  std::string KeyOf(const GitResolved& found) const {
+    const bool peel = !found.tagged_commit.empty() && !id_.keep_git_dir;
+    return id_.Key(peel ? found.tagged_commit : found.commit, found.ref);
+  }
+
+  StatusOr<GitResolved> Resolve(solver::JobContext& context) {
+    const std::string& commit = id_.fetch_by_commit ? id_.checksum : id_.ref;
+    if (IsCommitSha(commit)) return GitResolved{commit, commit, ""};
+    ASSIGN_OR_RETURN(
+        std::string text,
+        context.Memo(StrCat("git:", id_.remote, "#", id_.ref), [&]() -> StatusOr<std::string> {
+          GitAccess access(*shared_, id_);
+          RETURN_IF_ERROR(access.Open(context));
+          ASSIGN_OR_RETURN(std::string ref, RefOrDefault(access.cli));
+          StatusOr<std::string> out =
+              access.cli.Run({"ls-remote", "--", id_.remote, ref, ref + "^{}"});
+          if (!out.ok()) return Annotate(out.status(), FetchError());
+          ASSIGN_OR_RETURN(GitResolved found, PickRemoteRef(*out, ref));
+          return StrCat(found.ref, "\n", found.commit, "\n", found.tagged_commit);
+        }));
+    std::vector<std::string_view> parts = StrSplit(text, '\n');
+    GitResolved found{std::string(parts[0]), std::string(parts[1]), std::string(parts[2])};
+    if (!found.commit.starts_with(id_.checksum) &&
+        !found.tagged_commit.starts_with(id_.checksum)) {
+      return DataLossError(
+          StrCat("expected checksum to match ", id_.checksum, ", got ",
+                 found.tagged_commit.empty() ? found.commit : " or " + found.tagged_commit));
+    }
+    return found;
+  }
+
+  std::string FetchError() const {
+    return StrCat("failed to fetch remote ", RedactCredentials(id_.remote));
+  }
+
+  StatusOr<std::string> RefOrDefault(const GitCli& git) const {
+    if (!id_.ref.empty()) return id_.ref;
+    StatusOr<std::string> out = git.Run({"ls-remote", "--symref", "--", id_.remote, "HEAD"});
+    if (!out.ok()) {
+      return Annotate(out.status(), StrCat("error fetching default branch for repository ",
+                                           RedactCredentials(id_.remote)));
+    }
+    for (std::string_view line : StrSplit(*out, '\n')) {
+      if (!line.starts_with("ref:")) continue;
+      std::string_view name, head;
+      if (StrCut(TrimSpace(line.substr(4)), "\t", &name, &head)) return std::string(name);
+    }
+    return NotFoundError(
+        StrCat("could not find default branch for repository: ", RedactCredentials(id_.remote)));
+  }
+
+  StatusOr<Workspace> OpenClone(const GitCli& access, size_t sha_size, bool reset,
+                                solver::JobContext& context) {
+    Workspace clone;
+    ASSIGN_OR_RETURN(std::vector<std::string> ids, shared_->refs.Find(kKeyRemote, id_.remote));
+    for (const std::string& id : ids) {
+      StatusOr<cache::MutableRef> ref = shared_->refs.GetMutable(id);
+      if (!ref.ok()) continue;
+      if (reset) {
+        RETURN_IF_ERROR(ref->SetMetadata(kKeyRemote, "", true));
+        continue;
+      }
+      clone.ref = *std::move(ref);
+      break;
+    }
+    const bool is_new = clone.ref.empty();
+    if (is_new) {
+      ASSIGN_OR_RETURN(clone.ref,
+                       shared_->refs.NewMutable(
+                           {}, {.description = StrCat("shared git repo for ",
+                                                      RedactCredentials(id_.remote)),
+                                .retain = true}));
+    }
+    RETURN_IF_ERROR(clone.Mount(shared_->temp_dir, context.stop()));
+    if (!is_new) return clone;
+    GitCli git = access;
+    git.git_dir = clone.mount->path();
+    std::vector<std::string> init = {"-c", "init.defaultBranch=master", "init", "--bare"};
+    if (sha_size == 64) init.emplace_back("--object-format=sha256");
+    RETURN_IF_ERROR(git.Run(init).status());
+    RETURN_IF_ERROR(git.Run({"remote", "add", "origin", id_.remote}).status());
+    RETURN_IF_ERROR(clone.ref.SetMetadata(kKeyRemote, id_.remote, true));
+    return clone;
+  }
+
+  StatusOr<cache::Ref> Fetch(const GitCli& access, const GitResolved& found, bool reset,
+                             solver::JobContext& context) {
+    ASSIGN_OR_RETURN(Workspace clone, OpenClone(access, found.commit.size(), reset, context));
+    GitCli git = access;
+    git.git_dir = clone.mount->path();
+    ASSIGN_OR_RETURN(std::string ref, RefOrDefault(access));
+    RETURN_IF_ERROR(FetchCommit(git, ref, found));
+    return Checkout(git, ref, found, context);
+  }
+
+  // Makes sure that the commit is in the clone, and that `ref` names it there.
+  Status FetchCommit(const GitCli& git, const std::string& ref, const GitResolved& found) {
+    const std::string what = id_.fetch_by_commit && !id_.checksum.empty() ? id_.checksum : ref;
+    if (IsCommitSha(what) && git.Run({"cat-file", "-e", "--", what + "^{commit}"}).ok()) {
+      return OkStatus();
+    }
+    ::unlink(JoinPath(git.git_dir, "shallow.lock").c_str());  // left by a crash
+    const bool shallow = PathExists(JoinPath(git.git_dir, "shallow"));
+    std::vector<std::string> args = {"fetch"};
+    if (id_.fetch_by_commit || !IsCommitSha(what)) {
+      args.insert(args.end(), {"--depth=1", "--no-tags"});
+    } else {
+      args.emplace_back("--tags");
+      if (shallow) args.emplace_back("--unshallow");
+    }
+    args.emplace_back("origin");
+    const std::string local = ref.starts_with("refs/tags/") ? ref : "tags/" + ref;
+    if (IsCommitSha(ref)) {
+      args.push_back(ref);
+    } else {
+      args.insert(args.end(), {"--force", "--", StrCat(what, ":", local)});
+    }
+    StatusOr<std::string> fetched = git.Run(args);
+    if (!fetched.ok()) return Annotate(fetched.status(), FetchError());
+    ASSIGN_OR_RETURN(std::string got, git.RunLine({"rev-parse", what}));
+    return got == found.commit ? OkStatus() : Pin(git, ref, local, shallow, found);
+  }
+
+  // The remote moved on since its refs were read: the key's commit it must be.
+  Status Pin(const GitCli& git, const std::string& ref, const std::string& local, bool shallow,
+             const GitResolved& found) {
+    if (!git.Run({"cat-file", "-e", found.commit}).ok()) {
+      std::vector<std::string> args = {"fetch", "--tags"};
+      if (shallow) args.emplace_back("--unshallow");
+      args.insert(args.end(), {"origin", found.commit});
+      StatusOr<std::string> fetched = git.Run(args);
+      if (!fetched.ok()) return Annotate(fetched.status(), FetchError());
+      if (!git.Run({"cat-file", "-e", found.commit}).ok()) {
+        return DataLossError(StrCat("fetched ref ", ref, " does not match expected commit ",
+                                    found.commit,
+                                    " and commit can not be found in the repository"));
+      }
+    }
+    const std::string full = local.starts_with("refs/") ? local : "refs/" + local;
+    return git.Run({"update-ref", full, found.commit, "--no-deref"}).status();
+  }
+
+  StatusOr<cache::Ref> Checkout(const GitCli& clone, const std::string& ref,
+                                const GitResolved& found, solver::JobContext& context) {
+    Workspace work;
+    ASSIGN_OR_RETURN(
+        work.ref, shared_->refs.NewMutable(
+                      {}, {.description = StrCat("git snapshot for ",
+                                                 RedactCredentials(id_.remote), "#", ref),
+                           .type = cache::RecordType::kGitCheckout}));
+    RETURN_IF_ERROR(work.Mount(shared_->temp_dir, context.stop()));
+    const std::string top = work.mount->path();
+    const std::string subdir = CleanPath("/" + id_.subdir);
+    const bool whole = subdir == "/";
+    std::string tree = top;
+    if (!whole) {
+      ASSIGN_OR_RETURN(tree, MakeTempDir(top, "checkout"));
+    }
+    GitCli git = clone;
+    git.work_tree = tree;
+    if (id_.keep_git_dir && whole) {
+      RETURN_IF_ERROR(CloneInto(clone, ref, &git));
+    } else {
+      Status status =
+          git.Run({"checkout", "--no-overlay", found.commit, "--", "."}).status();
+      if (!status.ok()) return Annotate(status, CheckoutError());
+    }
+    if (!id_.skip_submodules) {
+      Status status =
+          git.Run({"submodule", "update", "--init", "--recursive", "--depth=1"}).status();
+      if (!status.ok()) {
+        return Annotate(status, StrCat("failed to update submodules for ",
+                                       RedactCredentials(id_.remote)));
+      }
+    }
+    if (!whole) {
+      RETURN_IF_ERROR(MoveUp(tree, subdir, top));
+    }
+    if (id_.mtime == "commit") {
+      RETURN_IF_ERROR(SetCommitTimes(clone, found.commit, top));
+    }
+    work.mount.reset();
+    return work.ref.Commit();
+  }
+
+  std::string CheckoutError() const {
+    return StrCat("failed to checkout remote ", RedactCredentials(id_.remote));
+  }
+
+  // A repository of its own in the checkout, with the one commit under its name.
+  Status CloneInto(const GitCli& clone, const std::string& ref, GitCli* git) {
+    git->git_dir = JoinPath(git->work_tree, ".git");
+    RETURN_IF_ERROR(git->Run({"-c", "init.defaultBranch=master", "init"}).status());
+    RETURN_IF_ERROR(
+        git->Run({"remote", "add", "origin", StrCat("file://", clone.git_dir)}).status());
+    const std::string what = id_.fetch_by_commit && !id_.checksum.empty() ? id_.checksum : ref;
+    ASSIGN_OR_RETURN(std::string type, clone.RunLine({"cat-file", "-t", what}));
+    std::string pull = StrCat(ref, ":", ref);
+    if (type == "tag") {
+      pull = StrCat(ref, ":", ref.starts_with("refs/tags/") ? ref : "refs/tags/" + ref);
+    } else if (what != ref) {
+      pull = StrCat(what, ":", ref);
+    } else if (IsCommitSha(ref)) {
+      pull = StrCat("refs/buildkit/", NewId());
+      RETURN_IF_ERROR(clone.Run({"update-ref", pull, ref}).status());
+    }
+    RETURN_IF_ERROR(git->Run({"fetch", "-u", "--depth=1", "--", "origin", pull}).status());
+    Status status = git->Run({"checkout", "FETCH_HEAD"}).status();
+    if (!status.ok()) return Annotate(status, CheckoutError());
+    RETURN_IF_ERROR(
+        git->Run({"remote", "set-url", "origin", RedactCredentials(id_.remote)}).status());
+    RETURN_IF_ERROR(git->Run({"reflog", "expire", "--all", "--expire=now"}).status());
+    ::unlink(JoinPath(git->git_dir, "FETCH_HEAD").c_str());
+    return OkStatus();
+  }
+
+  // Only real folders may be on the way: a link could name any place.
+  static Status MoveUp(const std::string& from, const std::string& subdir, const std::string& to) {
+    ASSIGN_OR_RETURN(UniqueFd dir, OpenFile(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (std::string_view part : StrSplit(std::string_view(subdir).substr(1), '/')) {
+      std::string name(part);
+      UniqueFd next(::openat(dir.get(), name.c_str(),
+                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      if (!next.valid()) {
+        return ErrnoStatus(errno, StrCat("invalid subdir ", subdir.substr(1), ": openat ", name));
+      }
+      dir = std::move(next);
+    }
+    ASSIGN_OR_RETURN(UniqueFd target, OpenFile(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSIGN_OR_RETURN(std::vector<std::string> names,
+                     ListDir(StrCat("/proc/self/fd/", dir.get())));
+    for (const std::string& name : names) {
+      if (::renameat(dir.get(), name.c_str(), target.get(), name.c_str()) != 0) {
+        return ErrnoStatus(errno, StrCat("rename ", name));
+      }
+    }
+    return RemoveAll(from);
+  }
+
+  static Status SetCommitTimes(const GitCli& git, const std::string& commit,
+                               const std::string& top) {
+    ASSIGN_OR_RETURN(std::string text,
+                     git.RunLine({"log", "-1", "--format=%ct", commit + "^{commit}"}));
+    int64_t seconds = 0;
+    if (!ParseInt64(text, &seconds)) {
+      return InternalError(StrCat("failed to parse commit timestamp ", Quote(text)));
+    }
+    timespec time = {seconds, 0};
+    timespec times[2] = {time, time};
+    ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(top));
+    RETURN_IF_ERROR(WalkTree(tree.fd(), [&](const WalkEntry& entry) -> StatusOr<WalkStep> {
+      ::utimensat(entry.dir, entry.name.c_str(), times, AT_SYMLINK_NOFOLLOW);
+      return WalkStep::kContinue;
+    }));
+    ::utimensat(AT_FDCWD, top.c_str(), times, 0);
+    return OkStatus();
+  }
+
+  std::shared_ptr<GitShared> shared_;
+  GitIdentifier id_;
+};
+
+class GitSource : public Source {
+ public:
+  GitSource(cache::RefStore& refs, SessionTable& sessions, std::string temp_dir)
+      : shared_(new GitShared{refs, sessions, std::move(temp_dir), {}}) {}
+  std::vector<std::string> schemes() const override { return {"git"}; }
+  StatusOr<std::unique_ptr<SourceInstance>> Resolve(
+      std::string_view, std::string_view reference,
+      const std::map<std::string, std::string>& attrs, const std::optional<Platform>&) override {
+    std::string text(reference);
+    if (!llb::IsGitTransport(text)) text = "https://" + text;
+    ASSIGN_OR_RETURN(llb::GitUrl url, llb::ParseGitUrl(text));
+    GitIdentifier id;
+    id.remote = url.remote;
+    id.ref = url.ref;
+    id.subdir = url.subdir;
+    for (const auto& [key, value] : attrs) {
+      RETURN_IF_ERROR(ParseAttribute(key, value, &id));
+    }
+    // Would be read as an option.
+    if (id.ref.starts_with('-') || id.remote.starts_with('-')) {
+      return InvalidArgumentError(StrCat("invalid git ref: ", id.ref, " cannot start with a \"-\""));
+    }
+    return std::unique_ptr<SourceInstance>(std::make_unique<GitInstance>(shared_, std::move(id)));
+  }
+
+ private:
+  std::shared_ptr<GitShared> shared_;
+};
+
+}  // namespace
+
+StatusOr<GitResolved> PickRemoteRef(std::string_view ls_remote, std::string_view ref) {
+  const std::string partial = StrCat("refs/", TrimPrefix(ref, "refs/"));
+  const std::string head = StrCat("refs/heads/", TrimPrefix(ref, "refs/heads/"));
+  const std::string tag = StrCat("refs/tags/", TrimPrefix(ref, "refs/tags/"));
+  std::map<std::string, std::string> commits;  // by full name
+  for (std::string_view line : StrSplit(ls_remote, '\n')) {
+    std::string_view commit, name;
+    if (StrCut(line, "\t", &commit, &name)) commits[std::string(name)] = std::string(commit);
+  }
+  GitResolved found;
+  // git checkout, too, prefers a branch to a tag of its name. A full name is tried by its kind first.
+  const std::string order[] = {partial != head && partial != tag ? partial : head, head, tag};
+  for (const std::string& name : order) {
+    auto entry = commits.find(name);
+    if (entry == commits.end()) continue;
+    found.ref = name;
+    found.commit = entry->second;
+    break;
+  }
+  if (found.commit.empty()) {
+    return NotFoundError(StrCat("repository does not contain ref ", ref, ", output: ",
+                                Quote(ls_remote)));
+  }
+  if (found.ref == tag) found.tagged_commit = commits[tag + "^{}"];
+  if (!IsCommitSha(found.commit)) {
+    return UnknownError(StrCat("invalid commit sha ", Quote(found.commit)));
+  }
+  return found;
+}
+
+std::unique_ptr<Source> MakeGitSource(cache::RefStore& refs, SessionTable& sessions,
+                                      std::string temp_dir) {
+  if (!LookPath("git").ok()) return nullptr;
+  return std::make_unique<GitSource>(refs, sessions, std::move(temp_dir));
+}
+
+}  // namespace kiln::worker
