@@ -20,7 +20,8 @@ bool HasWildcards(std::string_view name) {
 std::string PlainPrefix(const std::string& path, bool* more) {
   std::string plain = "/";
   *more = false;
-  for (std::string_view part : StrSplit(CleanPath(path.empty() ? "/" : path), '/')) {
+  const std::string clean = CleanPath(path.empty() ? "/" : path);
+  for (std::string_view part : StrSplit(clean, '/')) {
     if (HasWildcards(part)) {
       *more = true;
       break;
