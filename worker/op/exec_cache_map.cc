@@ -74,6 +74,11 @@ std::string PlatformJson(const pb::Platform* platform) {
   return out;
 }
 
+// A mount as Go prints a message.
+std::string GoText(const pb::Mount& mount) {
+  return ReplaceAll(mount.ShortDebugString(), ": ", ":");
+}
+
 struct MountDep {
   std::vector<std::string> selectors;
   bool by_content = false;
@@ -89,7 +94,7 @@ StatusOr<bool> KeyedByContent(const pb::Mount& mount, std::string_view selector)
     case pb::ON:
       if (!safe) {
         return InvalidArgumentError(
-            StrCat("invalid mount cache content ", mount.ShortDebugString()));
+            StrCat("invalid mount cache content ", GoText(mount)));
       }
       return true;
     default:
@@ -105,7 +110,7 @@ StatusOr<std::vector<MountDep>> MountDeps(const pb::ExecOp& op, size_t inputs) {
       continue;
     }
     if (mount.input() < 0 || static_cast<size_t>(mount.input()) >= inputs) {
-      return InvalidArgumentError(StrCat("invalid mountinput ", mount.ShortDebugString()));
+      return InvalidArgumentError(StrCat("invalid mountinput ", GoText(mount)));
     }
     MountDep& dep = deps[static_cast<size_t>(mount.input())];
     std::string selector = CleanPath("/" + mount.selector());

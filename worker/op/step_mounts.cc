@@ -17,6 +17,27 @@ std::string MountTypeName(pb::MountType type) {
   return pb::MountType_IsValid(type) ? pb::MountType_Name(type) : std::to_string(type);
 }
 
+bool IsOverlayDir(const std::string& option) {
+  return option.starts_with("workdir=") || option.starts_with("upperdir=") ||
+         option.starts_with("lowerdir=");
+}
+
+// A record's mounts with their options in the order that the reference writes into specs.
+StatusOr<cache::MountLease> InSpecOrder(StatusOr<cache::MountLease> lease) {
+  if (!lease.ok()) return lease;
+  for (cache::Mount& mount : lease->mounts) {
+    if (mount.type == "bind") {
+      bool readonly = std::find(mount.options.begin(), mount.options.end(), "ro") !=
+                      mount.options.end();
+      mount.options = readonly ? std::vector<std::string>{"ro", "rbind", "ro"}
+                               : std::vector<std::string>{"rw", "rbind"};
+    } else {
+      std::stable_partition(mount.options.begin(), mount.options.end(), IsOverlayDir);
+    }
+  }
+  return lease;
+}
+
 StatusOr<CacheSharing> SharingOf(const pb::CacheOpt& cache) {
   switch (cache.sharing()) {
     case pb::SHARED:
@@ -124,7 +145,9 @@ StatusOr<StepMounts::Source> StepMounts::Bind(const pb::Mount& mount, const cach
     ASSIGN_OR_RETURN(std::shared_ptr<cache::MutableRef> active, NewActive(mount, input));
     return MountActive(mount, std::move(active));
   }
-  return Source([input, &context = context_] { return input->Mount(true, context.stop()); });
+  return Source([input, &context = context_] {
+    return InSpecOrder(input->Mount(true, context.stop()));
+  });
 }
 
 StatusOr<StepMounts::Source> StepMounts::Cache(const pb::Mount& mount, const cache::Ref* input) {
@@ -205,7 +228,7 @@ StepMounts::Source StepMounts::MountActive(const pb::Mount& mount,
   // The root itself is writable even if the step may not write there.
   bool readonly = mount.readonly() && mount.dest() != "/";
   return [active, readonly, &context = context_] {
-    return active->Mount(readonly, context.stop());
+    return InSpecOrder(active->Mount(readonly, context.stop()));
   };
 }
 
