@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "base/file.h"
 #include "base/go_json.h"
+#include "base/strings.h"
 
 namespace kiln::oci {
 namespace {
@@ -21,16 +21,15 @@ TEST(Manifest, IsWrittenInTheReferencesOrder) {
                    "\"annotations\":{\"a\":\"\\u003cb\\u003e\"}}"));
 }
 
-TEST(Manifest, OfTheGoldenSetComesBackByteForByte) {
-  namespace text = ::kiln;
-  std::string json = text::GoJsonIndent(ManifestJson(
+TEST(Manifest, ComesBackByteForByte) {
+  std::string json = GoJsonIndent(ManifestJson(
       {.media_type = std::string(kOciManifest),
        .config = {.media_type = std::string(kOciConfig), .digest = kDigest, .size = 1},
        .layers = {{.media_type = std::string(kOciLayerGzip), .digest = kDigest, .size = 2,
                    .annotations = {{"k", "v"}}}}}));
   StatusOr<Manifest> parsed = ParseManifest(json);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  EXPECT_EQ(text::GoJsonIndent(ManifestJson(*parsed)), json);
+  EXPECT_EQ(GoJsonIndent(ManifestJson(*parsed)), json);
 }
 
 TEST(Index, ChoosesTheBestPlatform) {
