@@ -121,6 +121,8 @@ class BuildGraph {
   void StartLoad(EdgeNode& edge);
   void OnLoaded(EdgeNode& edge, const EdgeNode::Candidate& candidate,
                 StatusOr<std::vector<CacheSource::Loaded>> loaded, bool stopped);
+  std::vector<CacheKeyPtr> LoadedKeys(const EdgeNode& edge,
+                                      const EdgeNode::Candidate& candidate) const;
   Status SaveLoaded(const EdgeNode::Candidate& candidate,
                     const std::vector<CacheSource::Loaded>& loaded);
   void AfterFlush(std::function<void()> then);

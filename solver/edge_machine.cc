@@ -79,18 +79,13 @@ Level ReachedLevel(const EdgeState& state) {
 // How far input `dep` has to come for the edge to move on. Inputs that led to no
 // key decide first; the others wait, since they may never be needed. kInitial:
 // nothing is needed of it now.
-Level NeededLevel(const EdgeState& state, const DepState& dep) {
+Level NeededLevel(const EdgeState& state, const DepState& dep, bool undecided) {
   bool to_run = state.want == Level::kComplete && state.records == 0;
   if (state.level >= Level::kCacheSlow) return to_run ? Level::kComplete : Level::kInitial;
-  bool matched = !dep.matches.empty();
-  bool other_decides = matched && std::any_of(state.deps.begin(), state.deps.end(),
-                                              [](const DepState& other) {
-                                                return other.matches.empty() && !other.Closed();
-                                              });
   if (dep.level < Level::kCacheFast || !state.has_map || state.want == Level::kCacheFast) {
     return Level::kCacheFast;
   }
-  if (other_decides) return Level::kInitial;
+  if (undecided && !dep.matches.empty()) return Level::kInitial;
   if (dep.level < Level::kCacheSlow) return Level::kCacheSlow;
   return dep.ContentOpen() ? Level::kComplete : Level::kInitial;
 }
@@ -108,9 +103,12 @@ void Withdraw(EdgeState& state, Actions& actions) {
 // Asks of the inputs what they are needed for. Wants only grow here: an input
 // that has started for us goes on until the edge is decided.
 void MoveInputs(EdgeState& state, Actions& actions) {
+  bool undecided = std::any_of(
+      state.deps.begin(), state.deps.end(),
+      [](const DepState& dep) { return dep.matches.empty() && !dep.Closed(); });
   for (size_t i = 0; i < state.deps.size(); ++i) {
     DepState& dep = state.deps[i];
-    Level needed = NeededLevel(state, dep);
+    Level needed = NeededLevel(state, dep, undecided);
     if (needed > dep.level && needed > dep.wanted) {
       dep.wanted = needed;
       actions.push_back(action::Want{i, needed});

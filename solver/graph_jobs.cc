@@ -229,16 +229,11 @@ void BuildGraph::OnLoaded(EdgeNode& edge, const EdgeNode::Candidate& candidate,
     }
     return Feed(edge, event::LoadMissed{edge.candidates.size()});
   }
-  auto key = std::make_shared<CacheKey>(candidate.key->digest(), edge.output, edge.vertex.digest);
-  key->set_deps(candidate.key->deps());
-  key->set_of_result(candidate.record);
-  if (const std::string* id = candidate.key->IdIn(candidate.table)) {
-    key->SetIdIn(candidate.table, *id);
-  }
+  std::vector<CacheKeyPtr> keys = LoadedKeys(edge, candidate);
   auto ref = Shared(std::move(loaded->front().ref));
   std::shared_ptr<VertexNode> node = edge.vertex.shared_from_this();
-  auto complete = [this, node, edge = &edge, key, ref] {
-    if (!node->dead) Complete(*edge, std::move(*ref), {key}, false);
+  auto complete = [this, node, edge = &edge, keys, ref] {
+    if (!node->dead) Complete(*edge, std::move(*ref), keys, false);
   };
   if (candidate.table->local()) return complete();
   loaded->front().ref = ref->Clone();
@@ -246,6 +241,33 @@ void BuildGraph::OnLoaded(EdgeNode& edge, const EdgeNode::Candidate& candidate,
     log::Warning("imported result is not kept", {{"error", saved.message()}});
   }
   AfterFlush(complete);
+}
+
+// The key through which a result was loaded. A root has one more for each of its
+// maps that leads to the same result: which of them was found first is chance, and
+// must not make different keys of what stands on it.
+std::vector<CacheKeyPtr> BuildGraph::LoadedKeys(const EdgeNode& edge,
+                                                const EdgeNode::Candidate& candidate) const {
+  auto key = std::make_shared<CacheKey>(candidate.key->digest(), edge.output, edge.vertex.digest);
+  key->set_deps(candidate.key->deps());
+  key->set_of_result(candidate.record);
+  if (const std::string* id = candidate.key->IdIn(candidate.table)) {
+    key->SetIdIn(candidate.table, *id);
+  }
+  std::vector<CacheKeyPtr> keys = {key};
+  for (const Digest& digest : edge.map_digests) {
+    if (digest == key->digest()) continue;
+    std::vector<CacheRecord> records =
+        candidate.table->Records(candidate.table->FindRoot(digest, edge.output));
+    bool same = std::any_of(records.begin(), records.end(), [&](const CacheRecord& record) {
+      return record.id == candidate.record.id;
+    });
+    if (!same) continue;
+    auto other = std::make_shared<CacheKey>(digest, edge.output, edge.vertex.digest);
+    other->set_of_result(candidate.record);
+    keys.push_back(std::move(other));
+  }
+  return keys;
 }
 
 // Keeps what an import gave under the keys it has there, so that the next build

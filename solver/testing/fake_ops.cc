@@ -3,23 +3,26 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "cache/ref_core.h"
+#include "cache/testing/fake_content_store.h"
 #include "llb/proto/ops.pb.h"
-
-// A Ref of the fakes holds a RefState of their own; these two methods are all that
-// the scheduler asks of a Ref, and stand in for the real ones in its test programs.
-namespace kiln::cache {
-struct RefState {
-  std::string id;
-};
-std::string Ref::id() const { return empty() ? std::string() : state_->id; }
-Ref Ref::Clone() const { return Ref(state_); }
-}  // namespace kiln::cache
 
 namespace kiln::solver::testing {
 
 cache::Ref FakeRef(const std::string& id) {
   if (id.empty()) return cache::Ref();
-  return cache::Ref(std::make_shared<cache::RefState>(cache::RefState{id}));
+  // A store that was never opened hands out leases all the same; the record has one
+  // too many, so that the last of ours does not make the store write.
+  static cache::FakeContentStore content;
+  static const auto core = [] {
+    cache::RefStoreOptions options;
+    options.content = &content;
+    return std::make_shared<cache::RefCore>(options);
+  }();
+  auto record = std::make_shared<cache::Record>();
+  record->row.id = id;
+  record->leases = 1;
+  return cache::Ref(core->Lease(record, {}));
 }
 
 class FakeOp : public Op {
