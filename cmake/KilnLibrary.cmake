@@ -67,6 +67,8 @@ function(kiln_test NAME)
   kiln_target_name(${NAME} target)
   add_executable(${target}_test ${ARG_SOURCES})
   target_link_libraries(${target}_test PRIVATE kiln_flags ${ARG_LINKS})
+  # The code under test is optimised, the tests themselves need not be: they compile in half the time.
+  target_compile_options(${target}_test PRIVATE -O0)
   foreach(used ${ARG_USES})
     kiln_target_name(${used} used_target)
     target_link_libraries(${target}_test PRIVATE ${used_target})
