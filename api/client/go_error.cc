@@ -1,0 +1,41 @@
+// See go_error.h.
+#include "api/client/go_error.h"
+
+#include <grpcpp/support/status.h>
+
+#include "api/tunnel/grpc_status.h"
+
+namespace kiln::api {
+namespace {
+
+Status WithMessage(const Status& status, std::string message) {
+  Status out(status.code(), std::move(message));
+  for (const StatusDetail& detail : status.details()) out.AddDetail(detail.type_url, detail.bytes);
+  return out;
+}
+
+std::string RpcText(const Status& status, const std::string& text) {
+  return StrCat("rpc error: code = ", StatusCodeName(status.code()), " desc = ", text);
+}
+
+}  // namespace
+
+Status UnaryError(const grpc::Status& grpc_status) {
+  Status status = FromGrpc(grpc_status);
+  if (status.ok() || status.code() == StatusCode::kUnknown) return status;
+  return WithMessage(status, StrCat(StatusCodeName(status.code()), ": ", status.message()));
+}
+
+Status StreamError(const grpc::Status& grpc_status) {
+  Status status = FromGrpc(grpc_status);
+  if (status.ok()) return status;
+  return WithMessage(status, RpcText(status, status.message()));
+}
+
+Status StreamOpenError(const grpc::Status& grpc_status) {
+  Status status = FromGrpc(grpc_status);
+  if (status.ok()) return status;
+  return WithMessage(status, RpcText(status, RpcText(status, status.message())));
+}
+
+}  // namespace kiln::api
