@@ -48,6 +48,7 @@ StatusOr<bool> PlanLocalImport(CacheEntry& entry, CachePlan& plan) {
           "local cache importer requires either explicit digest, \"latest\" tag or custom tag on "
           "index.json");
     }
+    MakeDirs(dir + "/ingest").IgnoreError();  // as opening a store does in the reference
     StatusOr<std::optional<LayoutEntry>> found = LayoutIndex(dir).Get(tag);
     if (!found.ok()) {
       plan.warnings.push_back(StrCat(skipped, " due to err: ", found.status().message()));

@@ -67,6 +67,8 @@ grpc::ChannelArguments ChannelArgs(const std::string& authority) {
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(kMaxMessageBytes);
   args.SetMaxSendMessageSize(kMaxMessageBytes);
+  // Failures carry Dockerfiles and definitions as details; 8 KiB is the library's limit.
+  args.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMessageBytes);
   if (!authority.empty()) args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
   return args;
 }

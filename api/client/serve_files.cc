@@ -68,7 +68,8 @@ class FileSyncService final : public filesync::FileSync::Service {
     std::string name = names.empty() ? "" : names.front();
     auto dir = dirs_.find(name);
     if (dir == dirs_.end()) {
-      return NotFoundError(StrCat("no access allowed to dir ", Quote(name)));
+      return NotFoundError(StrCat(
+          "rpc error: code = NotFound desc = no access allowed to dir ", Quote(name)));
     }
     TreeFilter filter;
     filter.include = HeaderValues(context, "include-patterns");
