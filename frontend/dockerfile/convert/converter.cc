@@ -29,6 +29,20 @@ std::optional<llb::ProxyEnv> ProxyFrom(const std::map<std::string, std::string>&
   return proxy;
 }
 
+// Entries of the stage and of all below it, oldest first.
+std::vector<oci::History> FullHistory(const StageState& target) {
+  std::vector<const StageState*> chain;
+  for (const StageState* stage = &target; stage != nullptr; stage = stage->base) {
+    chain.push_back(stage);
+  }
+  std::vector<oci::History> history;
+  for (auto stage = chain.rbegin(); stage != chain.rend(); ++stage) {
+    const std::vector<oci::History>& own = (*stage)->image.history;
+    history.insert(history.end(), own.begin(), own.end());
+  }
+  return history;
+}
+
 bool EnabledForStage(const std::string& stage, const std::string& value) {
   bool enabled = false;
   if (ParseBool(value, &enabled)) return enabled;
@@ -230,7 +244,9 @@ StatusOr<ConvertResult> Convert(const ConvertOptions& options) {
     result.scan_extras[stage->stage_name] = stage->state;
     result.ignore_cache = result.ignore_cache || stage->ignore_cache;
   }
+  std::vector<oci::History> history = FullHistory(*target);
   result.image = std::move(target->image);
+  result.image.history = std::move(history);
   return result;
 }
 

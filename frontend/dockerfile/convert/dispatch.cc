@@ -20,7 +20,9 @@ namespace {
 void SetConfigEnv(std::vector<std::string>* env, const std::string& key,
                   const std::string& value) {
   for (std::string& entry : *env) {
-    if (StrSplitN(entry, '=', 2)[0] != key) continue;
+    const bool same = entry.starts_with(key) &&
+                      (entry.size() == key.size() || entry[key.size()] == '=');
+    if (!same) continue;
     entry = StrCat(key, "=", value);
     return;
   }

@@ -8,7 +8,15 @@ void StageState::Inherit() {
   if (base == nullptr) return;
   state = base->state;
   platform = base->platform;
-  image = base->image;
+  // The history stays with the base until the end: copied here, it would make long
+  // chains of stages cost the square of their length.
+  image.created = base->image.created;
+  image.author = base->image.author;
+  image.platform = base->image.platform;
+  image.rootfs_type = base->image.rootfs_type;
+  image.diff_ids = base->image.diff_ids;
+  image.config = base->image.config;
+  image.history.clear();
   // Triggers are for the stage right on top of an image only.
   image.config.on_build.clear();
   base_image = base->base_image;
