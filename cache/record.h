@@ -2,6 +2,7 @@
 // Internal to cache/; users hold Ref and MutableRef.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -81,7 +82,11 @@ class RecordTable {
   Status Flush() { return database_->Flush(); }
 
  private:
+  StatusOr<std::string> ReadMetadata(const std::string& id, std::string_view key);
   Database* database_;
+  // Moves of metadata that were asked for, and those known to be committed.
+  std::atomic<uint64_t> moves_{0};
+  std::atomic<uint64_t> moves_done_{0};
 };
 
 }  // namespace kiln::cache

@@ -138,9 +138,20 @@ void RecordTable::MoveMetadata(std::string from, std::string to) {
                    " SELECT ?, key, value, 0 FROM record_metadata WHERE id=? AND searchable=0",
                    {std::string_view(to), std::string_view(from)});
   });
+  ++moves_;
 }
 
+// A value may be on its way from another record: only then is a miss worth a wait.
 StatusOr<std::string> RecordTable::GetMetadata(const std::string& id, std::string_view key) {
+  StatusOr<std::string> value = ReadMetadata(id, key);
+  uint64_t moves = moves_;
+  if (value.ok() || moves_done_ >= moves) return value;
+  RETURN_IF_ERROR(Flush());
+  moves_done_ = moves;
+  return ReadMetadata(id, key);
+}
+
+StatusOr<std::string> RecordTable::ReadMetadata(const std::string& id, std::string_view key) {
   std::optional<std::string> found;
   auto read = [&](Statements& sql) {
     return sql.Query("SELECT value FROM record_metadata WHERE id=? AND key=?",
