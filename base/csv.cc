@@ -45,7 +45,7 @@ StatusOr<std::vector<std::string>> CsvFields(std::string_view line) {
       field = line.substr(at, line.find(',', at) - at);
       const size_t quote = field.find('"');
       if (quote != std::string::npos) {
-        return ErrorAt(at + quote, "bare \" in non-quoted field");
+        return ErrorAt(at + quote, "bare \" in non-quoted-field");
       }
       at += field.size();
     }

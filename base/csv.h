@@ -11,7 +11,7 @@
 namespace kiln {
 
 // Fields, quotes removed. UNKNOWN `EOF` for an empty line, and Go's texts for stray
-// quotes (`parse error on line 1, column 3: bare " in non-quoted field`).
+// quotes (`parse error on line 1, column 3: bare " in non-quoted-field`).
 StatusOr<std::vector<std::string>> CsvFields(std::string_view line);
 
 }  // namespace kiln

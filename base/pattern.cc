@@ -49,8 +49,8 @@ class PatternCompiler {
         Wild("");
         AppendRune(rune, &out_);
       } else {
-        if (rune < 0x80 && std::string_view(".+()|{}$").find(static_cast<char>(rune)) !=
-                               std::string_view::npos) {
+        if (rune < 0x80 &&
+            std::string_view(".+()|{}$").find(static_cast<char>(rune)) != std::string_view::npos) {
           out_ += '\\';
         }
         AppendRune(rune, &out_);

@@ -124,8 +124,7 @@ class LinkFollower {
     if (link.empty()) return OkStatus();
     *is_link = true;
     link = CleanPath(link);
-    targets->push_back(link[0] == '/' ? link
-                                      : Join("/", Join(DirName(path), link)));
+    targets->push_back(link[0] == '/' ? link : Join("/", Join(DirName(path), link)));
     return OkStatus();
   }
 

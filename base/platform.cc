@@ -19,13 +19,12 @@ constexpr std::string_view kOsPattern =
 constexpr std::string_view kPartPattern = "^[A-Za-z0-9_.-]+$";
 
 constexpr std::array<std::string_view, 17> kSystems = {
-    "aix",  "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
-    "linux", "nacl",   "netbsd", "openbsd",   "plan9",   "solaris", "windows", "zos"};
+    "aix",   "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
+    "linux", "nacl",    "netbsd", "openbsd",   "plan9",   "solaris", "windows", "zos"};
 constexpr std::array<std::string_view, 24> kArchitectures = {
-    "386",     "amd64",    "amd64p32",   "arm",         "armbe", "arm64",   "arm64be", "ppc64",
-    "ppc64le", "loong64",  "mips",       "mipsle",      "mips64", "mips64le", "mips64p32",
-    "mips64p32le", "ppc",  "riscv",      "riscv64",     "s390",  "s390x",   "sparc",   "sparc64",
-    "wasm"};
+    "386",     "amd64",   "amd64p32", "arm",    "armbe",  "arm64",    "arm64be",   "ppc64",
+    "ppc64le", "loong64", "mips",     "mipsle", "mips64", "mips64le", "mips64p32", "mips64p32le",
+    "ppc",     "riscv",   "riscv64",  "s390",   "s390x",  "sparc",    "sparc64",   "wasm"};
 
 template <size_t N>
 bool IsKnown(const std::array<std::string_view, N>& names, std::string_view name) {
@@ -77,12 +76,23 @@ std::string EncodeOption(std::string_view text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case '%': out += "%25"; break;
-      case '+': out += "%2B"; break;
-      case '(': out += "%28"; break;
-      case ')': out += "%29"; break;
-      case '/': out += "%2F"; break;
-      default: out += c;
+      case '%':
+        out += "%25";
+        break;
+      case '+':
+        out += "%2B";
+        break;
+      case '(':
+        out += "%28";
+        break;
+      case ')':
+        out += "%29";
+        break;
+      case '/':
+        out += "%2F";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -151,8 +161,9 @@ Status ReadOsPart(std::string_view part, std::string_view whole, Platform* platf
   for (std::string_view raw : StrSplit(pieces[2].substr(1), '+')) {
     StatusOr<std::string> feature = DecodeOption(raw);
     if (!feature.ok()) {
-      return Annotate(feature.status(), StrCat(Quote(whole), " has invalid OS features: ",
-                                               "invalid os feature ", Quote(raw)));
+      return Annotate(
+          feature.status(),
+          StrCat(Quote(whole), " has invalid OS features: ", "invalid os feature ", Quote(raw)));
     }
     if (!feature->empty()) platform->os_features.push_back(*feature);
   }

@@ -56,8 +56,8 @@ bool Matches(const Platform& have, const Platform& image) {
     if (!WindowsRuns(have.os_version, wanted.os_version)) return false;
     std::erase(wanted.os_features, "win32k");
   }
-  return std::includes(have.os_features.begin(), have.os_features.end(),
-                       wanted.os_features.begin(), wanted.os_features.end());
+  return std::includes(have.os_features.begin(), have.os_features.end(), wanted.os_features.begin(),
+                       wanted.os_features.end());
 }
 
 std::optional<int> VersionNumber(std::string_view variant) {

@@ -17,7 +17,7 @@ TEST(Csv, ReadsPlainAndQuotedFields) {
   EXPECT_EQ(*CsvFields("a,\r\n"), (Texts{"a", ""}));
   EXPECT_EQ(CsvFields("").status().message(), "EOF");
   EXPECT_EQ(CsvFields("a\"b").status().message(),
-            "parse error on line 1, column 2: bare \" in non-quoted field");
+            "parse error on line 1, column 2: bare \" in non-quoted-field");
   EXPECT_EQ(CsvFields("\"a\"b").status().message(),
             "parse error on line 1, column 3: extraneous or missing \" in quoted-field");
   EXPECT_FALSE(CsvFields("\"a").ok());

@@ -104,8 +104,7 @@ StatusOr<int64_t> ParseDuration(std::string_view text) {
       return UnknownError(StrCat("time: missing unit in duration ", Quote(text)));
     }
     if (UnitOf(unit) == 0) {
-      return UnknownError(
-          StrCat("time: unknown unit ", Quote(unit), " in duration ", Quote(text)));
+      return UnknownError(StrCat("time: unknown unit ", Quote(unit), " in duration ", Quote(text)));
     }
   }
   const auto nanos = static_cast<uint64_t>(total);

@@ -47,13 +47,19 @@ bool UrlMustEscape(char c, UrlPart part) {
   if ((c & 0x80) == 0 && std::isalnum(static_cast<unsigned char>(c)) != 0) return false;
   if (Among(c, "-_.~")) return false;
   switch (part) {
-    case UrlPart::kPath: return !Among(c, "$&+,/:;=@");
-    case UrlPart::kPathSegment: return !Among(c, "$&+:=@");
+    case UrlPart::kPath:
+      return !Among(c, "$&+,/:;=@");
+    case UrlPart::kPathSegment:
+      return !Among(c, "$&+:=@");
     case UrlPart::kHost:
-    case UrlPart::kZone: return !Among(c, "!$&'()*+,;=:[]<>\"");
-    case UrlPart::kUser: return !Among(c, "$&+,;=");
-    case UrlPart::kQuery: return true;
-    case UrlPart::kFragment: return !Among(c, "$&+,/:;=?@!()*");
+    case UrlPart::kZone:
+      return !Among(c, "!$&'()*+,;=:[]<>\"");
+    case UrlPart::kUser:
+      return !Among(c, "$&+,;=");
+    case UrlPart::kQuery:
+      return true;
+    case UrlPart::kFragment:
+      return !Among(c, "$&+,/:;=?@!()*");
   }
   return true;
 }
@@ -86,8 +92,7 @@ StatusOr<std::string> UrlUnescape(std::string_view text, UrlPart part) {
     } else if (c == '+' && part == UrlPart::kQuery) {
       out += ' ';
     } else if (in_host && (c & 0x80) == 0 && UrlMustEscape(c, part)) {
-      return UnknownError(
-          StrCat("invalid character ", Quote(text.substr(i, 1)), " in host name"));
+      return UnknownError(StrCat("invalid character ", Quote(text.substr(i, 1)), " in host name"));
     } else {
       out += c;
     }

@@ -23,9 +23,9 @@ TEST(Url, SplitsAllParts) {
 }
 
 TEST(Url, WritesBackWhatItRead) {
-  for (const char* text :
-       {"https://us%40er:p%3Aw@host:1/a%20b?x=1#f", "http://[::1]:80/x", "ssh://git@h/p", "mailto:x",
-        "file:///a/b", "unix:/run/x", "/a/b", "http://h/%2Fx", "http://h?", "//h/x", "http://h/[x]"}) {
+  for (const char* text : {"https://us%40er:p%3Aw@host:1/a%20b?x=1#f", "http://[::1]:80/x",
+                           "ssh://git@h/p", "mailto:x", "file:///a/b", "unix:/run/x", "/a/b",
+                           "http://h/%2Fx", "http://h?", "//h/x", "http://h/[x]"}) {
     const StatusOr<Url> url = ParseUrl(text);
     ASSERT_TRUE(url.ok()) << text << url.status();
     EXPECT_EQ(url->ToString(), text);

@@ -27,8 +27,7 @@ bool IsSupported(std::string_view protocol) {
 }
 
 const re2::RE2& ScpPattern() {
-  static const re2::RE2 pattern(
-      "([a-zA-Z0-9-_]+)@([a-zA-Z0-9-.]+):(.*?)(?:\\?(.*?))?(?:#(.*))?");
+  static const re2::RE2 pattern("([a-zA-Z0-9-_]+)@([a-zA-Z0-9-.]+):(.*?)(?:\\?(.*?))?(?:#(.*))?");
   return pattern;
 }
 
@@ -116,8 +115,8 @@ class QueryReader {
     } else if (key != "mtime") {
       return UnknownError(StrCat("unexpected query ", Quote(key)));
     } else if (value != "checkout" && value != "commit") {
-      return UnknownError(StrCat("invalid mtime value: ", Quote(value),
-                                 " (must be \"checkout\" or \"commit\")"));
+      return UnknownError(
+          StrCat("invalid mtime value: ", Quote(value), " (must be \"checkout\" or \"commit\")"));
     } else {
       ref_.mtime = value;
     }

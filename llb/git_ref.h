@@ -19,7 +19,7 @@ struct GitUrl {
   std::string scheme;  // http, https, ssh, git
   std::string host;    // with port
   std::string path;
-  std::string user;    // "name" or "name:password"; may be empty
+  std::string user;  // "name" or "name:password"; may be empty
   std::map<std::string, std::vector<std::string>> query;
   std::string ref;     // of the fragment
   std::string subdir;  // of the fragment, cleaned

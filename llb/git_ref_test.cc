@@ -14,8 +14,7 @@ using nlohmann::json;
 json OrNull(const std::optional<bool>& value) { return value.has_value() ? json(*value) : json(); }
 
 TEST(GitRef, ReadsWhatTheReferenceReads) {
-  const json golden =
-      json::parse(std::ifstream(KILN_SOURCE_DIR "/tests/golden/llb/gitrefs.json"));
+  const json golden = json::parse(std::ifstream(KILN_SOURCE_DIR "/tests/golden/llb/gitrefs.json"));
   for (const json& item : golden) {
     bool is_git = false;
     const StatusOr<GitRef> ref = ParseGitRef(item["input"].get<std::string>(), &is_git);

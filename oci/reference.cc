@@ -58,8 +58,8 @@ bool IsImageId(std::string_view text) {
 
 StatusOr<Reference> ParseReference(std::string_view text) {
   if (IsImageId(text)) {
-    return UnknownError(StrCat("invalid repository name (", text,
-                               "), cannot specify 64-byte hexadecimal strings"));
+    return UnknownError(
+        StrCat("invalid repository name (", text, "), cannot specify 64-byte hexadecimal strings"));
   }
   std::string domain;
   const std::string rest = Complete(text, &domain);
@@ -87,9 +87,7 @@ StatusOr<Reference> ParseReference(std::string_view text) {
   return reference;
 }
 
-std::string Reference::Name() const {
-  return domain.empty() ? path : StrCat(domain, "/", path);
-}
+std::string Reference::Name() const { return domain.empty() ? path : StrCat(domain, "/", path); }
 
 namespace {
 

@@ -27,9 +27,9 @@ struct Node {
   // Words of the instruction. ENV and LABEL give three for each pair (name,
   // value, "=" or "" for the old form); ONBUILD starts with the inner keyword.
   std::vector<std::string> args;
-  bool json = false;               // the words came from a JSON array
+  bool json = false;  // the words came from a JSON array
   std::vector<Heredoc> heredocs;
-  std::string original;            // the logical line, without heredoc bodies
+  std::string original;  // the logical line, without heredoc bodies
   int start_line = 0;
   int end_line = 0;
   std::vector<std::string> comments;  // lines of the comment block right above
@@ -59,8 +59,8 @@ std::string ChompHeredocContent(std::string_view content);
 
 // What a `# key=value` line above everything else says.
 struct Directive {
-  std::string value;      // up to the first blank
-  std::string full;       // whole value
+  std::string value;  // up to the first blank
+  std::string full;   // whole value
   std::vector<Range> location;
 };
 // `key` is "syntax", "check" or "escape". False if there is none.

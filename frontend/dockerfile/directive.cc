@@ -35,8 +35,8 @@ bool SplitKeyValue(std::string_view line, std::string* key, std::string* value) 
   return !value->empty() && value->find('\n') == std::string::npos;
 }
 
-bool FindMarked(std::string_view mark, std::string_view key, std::string_view text,
-                int first_line, Directive* found) {
+bool FindMarked(std::string_view mark, std::string_view key, std::string_view text, int first_line,
+                Directive* found) {
   DirectiveReader reader(mark);
   int line = first_line;
   for (std::string_view raw : StrSplit(text, '\n')) {
@@ -77,8 +77,7 @@ bool FindInJson(std::string_view text, int line, Directive* found) {
 
 }  // namespace
 
-StatusOr<bool> DirectiveReader::Read(std::string_view line, std::string* key,
-                                     std::string* value) {
+StatusOr<bool> DirectiveReader::Read(std::string_view line, std::string* key, std::string* value) {
   if (done_) return false;
   const bool marked = line.starts_with(mark_);
   const std::string_view rest = marked ? TrimLeftUnicodeSpace(line.substr(mark_.size())) : line;

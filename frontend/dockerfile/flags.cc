@@ -54,8 +54,7 @@ Status FlagSet::ParseOne(std::string_view word) {
   return OkStatus();
 }
 
-Status FlagSet::SetBool(std::string_view name, bool has_value, std::string_view value,
-                        Flag* flag) {
+Status FlagSet::SetBool(std::string_view name, bool has_value, std::string_view value, Flag* flag) {
   if (has_value && value.empty()) {
     return UnknownError(StrCat("missing a value on flag: ", name));
   }
@@ -65,8 +64,7 @@ Status FlagSet::SetBool(std::string_view name, bool has_value, std::string_view 
   } else if (lower == "false") {
     flag->text = "false";
   } else {
-    return UnknownError(
-        StrCat("expecting boolean value for flag ", name, ", not: ", value));
+    return UnknownError(StrCat("expecting boolean value for flag ", name, ", not: ", value));
   }
   return OkStatus();
 }

@@ -15,7 +15,9 @@ class FlagSet {
  public:
   enum class Kind { kBool, kText, kTexts };
 
-  void Declare(std::string name, Kind kind) { flags_.push_back({.name = std::move(name), .kind = kind}); }
+  void Declare(std::string name, Kind kind) {
+    flags_.push_back({.name = std::move(name), .kind = kind});
+  }
   // UNKNOWN "unknown flag: --x (did you mean y?)", "duplicate flag specified: --x" …
   Status Parse(const std::vector<std::string>& words);
 

@@ -12,8 +12,8 @@ namespace kiln::dockerfile {
 namespace {
 
 size_t CountQuotes(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(),
-                                           [](char c) { return c == '\'' || c == '"'; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return c == '\'' || c == '"'; }));
 }
 
 // Splits "3<<-NAME"; false if the word has another form.
@@ -41,8 +41,7 @@ StatusOr<bool> ParseHead(std::string_view word, Heredoc* heredoc) {
   lex.raw_quotes = true;
   ASSIGN_OR_RETURN(WordResult raw, lex.Process(name, ListEnv()));
   if (raw.words.size() != 1) {
-    return UnknownError(
-        StrCat("internal lexing of heredoc produced inconsistent results: ", name));
+    return UnknownError(StrCat("internal lexing of heredoc produced inconsistent results: ", name));
   }
   heredoc->name = plain.words[0];
   // Quotes that vanished were quotes around part of the name.

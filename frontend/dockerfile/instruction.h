@@ -144,11 +144,10 @@ struct WorkdirCommand : CommandBase {
   std::string path;
 };
 
-using Command =
-    std::variant<AddCommand, ArgCommand, CmdCommand, CopyCommand, EntrypointCommand, EnvCommand,
-                 ExposeCommand, HealthCheckCommand, LabelCommand, MaintainerCommand, OnbuildCommand,
-                 RunCommand, ShellCommand, StopSignalCommand, UserCommand, VolumeCommand,
-                 WorkdirCommand>;
+using Command = std::variant<AddCommand, ArgCommand, CmdCommand, CopyCommand, EntrypointCommand,
+                             EnvCommand, ExposeCommand, HealthCheckCommand, LabelCommand,
+                             MaintainerCommand, OnbuildCommand, RunCommand, ShellCommand,
+                             StopSignalCommand, UserCommand, VolumeCommand, WorkdirCommand>;
 
 inline const CommandBase& BaseOf(const Command& command) {
   return std::visit([](const auto& c) -> const CommandBase& { return c; }, command);
@@ -156,12 +155,12 @@ inline const CommandBase& BaseOf(const Command& command) {
 
 // FROM and what follows it.
 struct Stage {
-  std::string name;      // lower case; empty without AS
+  std::string name;  // lower case; empty without AS
   std::string base_name;
   std::string platform;  // text of --platform
   std::vector<Command> commands;
-  std::string keyword;   // FROM as written
-  std::string code;      // the FROM line, trimmed
+  std::string keyword;  // FROM as written
+  std::string code;     // the FROM line, trimmed
   std::string doc_comment;
   std::vector<Range> location;
   std::vector<std::string> comments;

@@ -106,7 +106,9 @@ class LineReading {
     if (auto* command = Child<Parser::CommandContext>()) return ReadCommand(*command, out);
     if (auto* pairs = Child<Parser::PairsContext>()) return ReadPairs(*pairs, keyword, out);
     if (auto* health = Child<Parser::HealthContext>()) return ReadHealth(*health, out);
-    if (auto* text = Child<Parser::TextContext>()) {
+    // Of an unknown instruction nobody asks for the words.
+    auto* text = Child<Parser::TextContext>();
+    if (text != nullptr && keyword.getType() != DockerfileLexer::UNKNOWN) {
       const std::string rest = Rest(*text);
       if (!rest.empty()) out->args.push_back(rest);
     }
@@ -160,8 +162,8 @@ class LineReading {
   Status ReadWords(DockerfileParser::WordsContext& words, const antlr4::Token& keyword,
                    InstructionLine* out) {
     const std::string rest = Rest(words);
-    const bool may_be_json = keyword.getType() != DockerfileLexer::FROM &&
-                             keyword.getType() != DockerfileLexer::EXPOSE;
+    const bool may_be_json =
+        keyword.getType() != DockerfileLexer::FROM && keyword.getType() != DockerfileLexer::EXPOSE;
     if (may_be_json && rest.starts_with('[')) {
       bool found = false;
       RETURN_IF_ERROR(ReadJsonOr(rest, out, &found));
@@ -171,8 +173,11 @@ class LineReading {
       out->args = SplitBlanks(rest);
       return OkStatus();
     }
-    for (antlr4::tree::TerminalNode* word : words.WORD()) {
-      out->args.push_back(Text(*word->getSymbol()));
+    for (antlr4::tree::TerminalNode* node : words.WORD()) {
+      std::string_view word = View(*node->getSymbol());
+      // Unicode blanks separate nothing, but in front of all words they go.
+      if (out->args.empty()) word = TrimLeftUnicodeSpace(word);
+      if (!word.empty()) out->args.emplace_back(word);
     }
     return OkStatus();
   }

@@ -8,8 +8,8 @@
 namespace kiln::dockerfile {
 
 enum class JsonArray {
-  kNone,     // no JSON array: the text means something else
-  kMixed,    // an array that holds more than strings
+  kNone,   // no JSON array: the text means something else
+  kMixed,  // an array that holds more than strings
   kStrings,
 };
 // Reads `text` as Go's encoding/json does: bad UTF-8 and lone surrogates become U+FFFD.

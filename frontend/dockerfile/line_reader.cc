@@ -53,8 +53,7 @@ Status LineReader::TakeDirective(std::string_view line, bool* taken) {
     if (value == "`" || value == "\\") {
       escape_ = value[0];
     } else {
-      status = UnknownError(
-          StrCat("invalid escape token '", value, "' does not match ` or \\"));
+      status = UnknownError(StrCat("invalid escape token '", value, "' does not match ` or \\"));
     }
   }
   if (!status.ok()) return WithLocation(status, LineRanges(line_, 0));

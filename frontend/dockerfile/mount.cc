@@ -26,8 +26,9 @@ const std::vector<std::string>& SharingModes() {
 
 const std::vector<std::string>& MountKeys() {
   static const std::vector<std::string> keys = {
-      "type", "from", "source", "target", "readonly",    "id", "sharing", "required",  "size", "mode",
-      "uid",  "gid",  "src",    "dst",    "destination", "ro", "rw",      "readwrite", "env"};
+      "type",        "from", "source", "target",    "readonly", "id",  "sharing",
+      "required",    "size", "mode",   "uid",       "gid",      "src", "dst",
+      "destination", "ro",   "rw",     "readwrite", "env"};
   return keys;
 }
 
@@ -135,8 +136,7 @@ class MountReader {
 
   Status CheckType(std::string_view key, bool allowed) const {
     if (allowed) return OkStatus();
-    return UnknownError(
-        StrCat("unexpected key '", key, "' for mount type '", mount_.type, "'"));
+    return UnknownError(StrCat("unexpected key '", key, "' for mount type '", mount_.type, "'"));
   }
 
   Status SetReadOnly(bool value) {

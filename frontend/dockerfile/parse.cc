@@ -30,8 +30,7 @@ Status ReadHeredocs(LineReader* reader, Node* node) {
   return OkStatus();
 }
 
-Status ReadNode(LogicalLine line, LineReader* reader, InstructionLineParser* parser,
-                Node* node) {
+Status ReadNode(LogicalLine line, LineReader* reader, InstructionLineParser* parser, Node* node) {
   parser->set_escape(reader->escape());
   ASSIGN_OR_RETURN(InstructionLine parsed, parser->Parse(line.text));
   const bool heredocs = MayHaveHeredocs(parsed) && Contains(line.text, "<<");

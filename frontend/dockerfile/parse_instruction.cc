@@ -210,9 +210,10 @@ StatusOr<int64_t> Interval(const FlagSet& flags, std::string_view name) {
 StatusOr<int> Retries(const std::string& text) {
   if (text.empty()) return 0;
   const std::string_view digits = text[0] == '+' ? std::string_view(text).substr(1) : text;
-  const bool number = !digits.empty() && digits.find_first_not_of("0123456789", digits[0] == '-') ==
-                                             std::string_view::npos &&
-                      digits != "-";
+  const bool number =
+      !digits.empty() &&
+      digits.find_first_not_of("0123456789", digits[0] == '-') == std::string_view::npos &&
+      digits != "-";
   int64_t value = 0;
   if (!number) {
     return UnknownError(StrCat("strconv.ParseInt: parsing ", Quote(text), ": invalid syntax"));
@@ -381,15 +382,15 @@ constexpr Entry kInstructions[] = {
     {"healthcheck", ParseHealthcheck},
     {"label", ParseLabel},
     {"maintainer",
-     [](const Node& n) {
-       return ParseOneWord(n, "MAINTAINER", &MaintainerCommand::maintainer);
-     }},
+     [](const Node& n) { return ParseOneWord(n, "MAINTAINER", &MaintainerCommand::maintainer); }},
     {"onbuild", ParseOnbuild},
     {"run", ParseRun},
     {"shell", ParseShell},
     // Flags of STOPSIGNAL are not looked at.
     {"stopsignal",
-     [](const Node& n) { return ParseOneWord(n, "STOPSIGNAL", &StopSignalCommand::signal, false); }},
+     [](const Node& n) {
+       return ParseOneWord(n, "STOPSIGNAL", &StopSignalCommand::signal, false);
+     }},
     {"user", [](const Node& n) { return ParseOneWord(n, "USER", &UserCommand::user); }},
     {"volume", ParseVolume},
     {"workdir", [](const Node& n) { return ParseOneWord(n, "WORKDIR", &WorkdirCommand::path); }},

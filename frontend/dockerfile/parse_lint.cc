@@ -39,15 +39,14 @@ void LintBeforeParse(const Node& node, const std::string& keyword, LintSink* lin
   }
   if (keyword != "from") return;
   if (node.args.size() == 3 && node.args[2] != ToLower(node.args[2])) {
-    lint->Report("StageNameCasing",
-                 StrCat("Stage name '", node.args[2], "' should be lowercase"), node.Location(),
-                 node.comments);
+    lint->Report("StageNameCasing", StrCat("Stage name '", node.args[2], "' should be lowercase"),
+                 node.Location(), node.comments);
   }
   if (CasingDiffers(node)) {
-    lint->Report("FromAsCasing",
-                 StrCat("'", node.args[1], "' and '", node.keyword,
-                        "' keywords' casing do not match"),
-                 node.Location(), node.comments);
+    lint->Report(
+        "FromAsCasing",
+        StrCat("'", node.args[1], "' and '", node.keyword, "' keywords' casing do not match"),
+        node.Location(), node.comments);
   }
 }
 

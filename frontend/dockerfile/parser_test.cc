@@ -50,7 +50,8 @@ TEST(Parser, GoldenDockerfilesFailAsInTheReference) {
     const std::string name = item["name"];
     // The others are answered without an error, or by another frontend; an empty file is
     // refused before it is parsed.
-    if (item["kind"] != "build" || name.starts_with("syntax-") || name == "bad-empty-file") continue;
+    if (item["kind"] != "build" || name.starts_with("syntax-") || name == "bad-empty-file")
+      continue;
     const json want = json::parse(ReadFile(kGolden + "cases/" + name + "/expect/result.json"));
     const StatusOr<Stages> stages = ParseAll(ReadFile(kGolden + "cases/" + name + "/Dockerfile"));
     const std::string message =
@@ -115,12 +116,19 @@ TEST(Parser, PairsKeepQuotesAndOldFormKeepsTheLine) {
   EXPECT_EQ(WordsOf("ENV a='b\\' c=d"), (Texts{"a", "'b\\'", "=", "c", "d", "="}));
   EXPECT_EQ(WordsOf("ARG a b=\"c d\" e="), (Texts{"a", "b=\"c d\"", "e="}));
   EXPECT_EQ(WordsOf("ARG a=\"open to the end"), Texts{"a=\"open to the end"});
-  EXPECT_EQ(WordsOf("ENV a=b\xE2\x80\x83" "c=d"), (Texts{"a", "b", "=", "c", "d", "="}));
+  EXPECT_EQ(WordsOf("ENV a=b\xE2\x80\x83"
+                    "c=d"),
+            (Texts{"a", "b", "=", "c", "d", "="}));
+}
+
+TEST(Parser, UnicodeBlanksGoInFrontOfWordsOnly) {
+  EXPECT_EQ(WordsOf("FROM \xE2\x80\x83 a\xE2\x80\x83z"), Texts{"a\xE2\x80\x83z"});
+  EXPECT_EQ(WordsOf("ARG a\\\xE2\x80\x83z"), Texts{"a\\\xE2\x80\x83z"});
 }
 
 TEST(Parser, ContinuationsCommentsAndHeredocs) {
-  const StatusOr<ParseResult> result = Parse(
-      "FROM a\nRUN <<-A <<'B' \\\n# gone\n\n  c\n\tone\n\tA\n$two\nB\nUSER x\n");
+  const StatusOr<ParseResult> result =
+      Parse("FROM a\nRUN <<-A <<'B' \\\n# gone\n\n  c\n\tone\n\tA\n$two\nB\nUSER x\n");
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->nodes.size(), 3u);
   const Node& run = result->nodes[1];
@@ -197,7 +205,8 @@ TEST(Parser, HostileInputIsAnsweredQuickly) {
 TEST(Parser, AThousandStagesParseFast) {
   std::string text;
   for (int i = 0; i < 1000; ++i) {
-    text += "FROM base AS s" + std::to_string(i) + "\nCOPY --from=x --chown=1:1 a b /c/\nRUN make all\n";
+    text += "FROM base AS s" + std::to_string(i) +
+            "\nCOPY --from=x --chown=1:1 a b /c/\nRUN make all\n";
   }
   const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(ParseAll(text).ok());

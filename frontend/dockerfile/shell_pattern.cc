@@ -104,9 +104,7 @@ std::string Reverse(std::string_view text) {
   return Text(runes);
 }
 
-bool IsNameRune(char32_t rune) {
-  return rune == '_' || IsLetterRune(rune) || IsDigitRune(rune);
-}
+bool IsNameRune(char32_t rune) { return rune == '_' || IsLetterRune(rune) || IsDigitRune(rune); }
 
 // "$name" or "${name}" in a replacement: Go replaces it by the group of that name.
 // There are no groups, so only $0 (the match) gives anything. False: no reference.

@@ -30,7 +30,7 @@ namespace {
 
 constexpr char32_t kEnd = 0xFFFFFFFF;
 // ${a:-${a:-…}} deeper than this is refused: each level costs stack.
-constexpr int kMaxDepth = 500;
+constexpr int kMaxDepth = 100;
 
 std::string RuneText(char32_t rune) {
   std::string text;
@@ -149,8 +149,8 @@ class WordExpansion {
       }
     }
     if (Peek() == kEnd && stop != kEnd) {
-      return UnknownError(StrCat("unexpected end of statement while looking for matching ",
-                                 RuneText(stop)));
+      return UnknownError(
+          StrCat("unexpected end of statement while looking for matching ", RuneText(stop)));
     }
     if (stop != kEnd) Next();
     *words = splitter.Take();
@@ -180,8 +180,7 @@ class WordExpansion {
     if (lex_.raw_quotes) out += '\'';
     while ((rune = Next()) != '\'') {
       if (rune == kEnd) {
-        return UnknownError(
-            "unexpected end of statement while looking for matching single-quote");
+        return UnknownError("unexpected end of statement while looking for matching single-quote");
       }
       out += RuneText(rune);
     }
@@ -196,8 +195,7 @@ class WordExpansion {
     const char32_t escape = static_cast<unsigned char>(lex_.escape);
     while (Peek() != '"') {
       if (Peek() == kEnd) {
-        return UnknownError(
-            "unexpected end of statement while looking for matching double-quote");
+        return UnknownError("unexpected end of statement while looking for matching double-quote");
       }
       if (Peek() == '$') {
         ASSIGN_OR_RETURN(std::string value, Dollar());
@@ -291,7 +289,8 @@ class WordExpansion {
   Status Part(char32_t stop, bool raw, std::string_view missing, std::string* out) {
     std::vector<std::string> words;
     const Status status = Until(stop, raw, out, &words);
-    if (!status.ok() && Peek() == kEnd) return UnknownError(StrCat("syntax error: missing ", missing));
+    if (!status.ok() && Peek() == kEnd)
+      return UnknownError(StrCat("syntax error: missing ", missing));
     return status;
   }
 

@@ -45,12 +45,12 @@ struct WordResult {
 // Plain settings; copy and change them at will. Safe on every thread.
 struct ShellLex {
   char escape = '\\';
-  bool raw_quotes = false;       // quotes stay in the result
-  bool raw_escapes = false;      // escape characters stay
-  bool skip_quotes = false;      // quotes are ordinary characters
-  bool skip_unset_env = false;   // references to unset variables stay as written
+  bool raw_quotes = false;      // quotes stay in the result
+  bool raw_escapes = false;     // escape characters stay
+  bool skip_quotes = false;     // quotes are ordinary characters
+  bool skip_unset_env = false;  // references to unset variables stay as written
 
-  // UNKNOWN "failed to process \"…\": …". On error `*unmatched` of the result is lost.
+  // UNKNOWN "failed to process \"…\": …"; nesting beyond 100 levels is an error, too.
   StatusOr<WordResult> Process(std::string_view word, const Env& env) const;
 };
 

@@ -14,7 +14,8 @@ using Texts = std::vector<std::string>;
 
 ListEnv EnvOf(const json& values) {
   Texts texts;
-  for (const auto& [key, value] : values.items()) texts.push_back(key + "=" + value.get<std::string>());
+  for (const auto& [key, value] : values.items())
+    texts.push_back(key + "=" + value.get<std::string>());
   return ListEnv(texts);
 }
 
@@ -37,7 +38,8 @@ TEST(ShellLex, ExpandsAsTheReferenceDoes) {
     }
     ASSERT_TRUE(result.ok()) << item << result.status();
     EXPECT_EQ(result->word, item["word"]) << item;
-    EXPECT_EQ(result->words, item["words"].is_null() ? Texts() : item["words"].get<Texts>()) << item;
+    EXPECT_EQ(result->words, item["words"].is_null() ? Texts() : item["words"].get<Texts>())
+        << item;
     EXPECT_EQ(ListOf(result->matched), item["matched"].get<Texts>()) << item;
     EXPECT_EQ(ListOf(result->unmatched), item["unmatched"].get<Texts>()) << item;
   }

@@ -136,7 +136,7 @@ QUOTED_WORD  : QUOTED_CHAR+ ;
 
 // Within double quotes an escape protects the next character, within single ones not.
 fragment QUOTED_PART
-    : ESC ~[\n] | ESC END
+    : ESC ~[\n] | ESC [\u0004\u0005]+ | ESC END
     | '"'  ( ~["\n\u0001\u0006] | ESC ~[\n] )* ( '"'  | END | ESC END )
     | '\'' ~['\n]*                            ( '\'' | END )
     ;
