@@ -7,6 +7,10 @@
 #include "base/file.h"
 #include "cache/remote/cache_chains.h"
 #include "cache/remote/cache_config.h"
+#include "cache/remote/cache_document.h"
+#include "cache/remote/imported_graph.h"
+#include "cache/index/memory_key_index.h"
+#include "cache/testing/fake_content_store.h"
 
 namespace kiln::cache {
 namespace {
@@ -121,6 +125,111 @@ TEST(CacheConfig, ADeepChainIsCheckedWithoutRecursion) {
     if (i > 0) config.records.back().inputs = {{{"", i - 1}}};
   }
   EXPECT_TRUE(ValidateCacheConfig(config).ok());
+}
+
+// An exported cache of one record over a root, with layers a and a+b.
+CacheChains::Marshalled TwoSteps() {
+  auto layer = [](const char* name) {
+    Layer made;
+    made.blob.media_type = std::string(oci::kOciLayer);
+    made.blob.digest = Digest::Of(name);
+    made.blob.size = 1;
+    return made;
+  };
+  CacheChains chains;
+  auto* root = *chains.Add("sha256:root", {}, {{Time::FromSeconds(1), {{layer("a")}, {}}}});
+  chains.Add("sha256:top", {{{root, "sha256:selector"}}},
+             {{Time::FromSeconds(2), {{layer("a"), layer("b")}, {}}}}).value();
+  return chains.Marshal();
+}
+
+TEST(CacheDocument, ReadsBackWhatItWrote) {
+  const WriteCacheOptions forms[] = {{true, true}, {false, true}, {false, false}};
+  for (const WriteCacheOptions& form : forms) {
+    FakeContentStore store;
+    auto put = [&](const oci::Descriptor& blob, std::string_view bytes) {
+      return WriteBlob(store, bytes, blob.media_type).status();
+    };
+    auto marshalled = TwoSteps();
+    auto root = WriteCacheDocument(marshalled, form, put);
+    ASSERT_TRUE(root.ok()) << root.status();
+    auto documents = ReadCacheDocuments(store, *root);
+    ASSERT_TRUE(documents.ok()) << documents.status();
+    ASSERT_EQ(documents->size(), 1u);
+    EXPECT_EQ(FormatCacheConfig((*documents)[0].config), FormatCacheConfig(marshalled.config));
+    EXPECT_EQ((*documents)[0].layers.size(), 2u);
+  }
+  FakeContentStore store;
+  auto put = [](const oci::Descriptor&, std::string_view) { return OkStatus(); };
+  EXPECT_FALSE(WriteCacheDocument(TwoSteps(), {true, false}, put).ok());
+}
+
+TEST(CacheDocument, ABlobThatIsNotWhatItsDigestSaysIsRefused) {
+  class Liar : public BlobSource {
+    StatusOr<std::unique_ptr<BlobReader>> Open(const oci::Descriptor&) override {
+      class Text : public BlobReader {
+        uint64_t size() const override { return 2; }
+        StatusOr<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const override {
+          size_t count = std::min<size_t>(buffer.size(), 2 - std::min<uint64_t>(2, offset));
+          std::fill_n(buffer.begin(), count, std::byte{'{'});
+          return count;
+        }
+      };
+      return std::make_unique<Text>();
+    }
+  } liar;
+  oci::Descriptor root;
+  root.digest = Digest::Of("else");
+  root.size = 2;
+  EXPECT_EQ(ReadCacheDocuments(liar, root).status().code(), StatusCode::kDataLoss);
+}
+
+TEST(ImportedGraph, LeadsFromARootToAResultAndWhatLiesBelowIt) {
+  auto marshalled = TwoSteps();
+  CacheDocument document{marshalled.config, {}};
+  for (const auto& [digest, blob] : marshalled.blobs) document.layers[digest] = blob.first.blob;
+  MemoryKeyIndex keys;
+  ImportedGraph graph;
+  ASSERT_TRUE(graph.Add(document, &keys).ok());
+
+  KeyLink link;
+  link.digest = Digest::Trusted("sha256:top");
+  link.selector = Digest::Trusted("sha256:selector");
+  auto next = keys.Links("sha256:root", link);
+  ASSERT_TRUE(next.ok());
+  ASSERT_EQ(next->size(), 1u);
+  auto results = keys.Results((*next)[0]);
+  ASSERT_EQ(results->size(), 1u);
+  auto found = graph.Results((*results)[0].id);
+  ASSERT_TRUE(found.ok());
+  ASSERT_EQ(found->size(), 2u);
+  EXPECT_EQ((*found)[0].layers.size(), 2u);
+  EXPECT_EQ((*found)[1].key, "sha256:root");
+  EXPECT_EQ((*found)[1].layers.size(), 1u);
+  EXPECT_TRUE(IsNotFound(graph.Results("sha256:none").status()));
+}
+
+TEST(ImportedGraph, AResultWhoseLayerIsNotListedIsLeftOut) {
+  auto marshalled = TwoSteps();
+  CacheDocument document{marshalled.config, {}};
+  MemoryKeyIndex keys;
+  ImportedGraph graph;
+  ASSERT_TRUE(graph.Add(document, &keys).ok());
+  EXPECT_TRUE(keys.Results("sha256:root")->empty());
+}
+
+TEST(InlineRecords, NameLayersByTheirPlaceInTheImage) {
+  auto marshalled = TwoSteps();
+  auto json = InlineRecords(marshalled, {Digest::Of("a"), Digest::Of("b")});
+  ASSERT_TRUE(json.ok());
+  auto records = ParseInlineRecords(*json);
+  ASSERT_TRUE(records.ok());
+  int tops = 0;
+  for (const auto& record : *records) {
+    for (const auto& result : record.results) tops += result.layer;
+  }
+  EXPECT_EQ(tops, 1);  // layer 0 and layer 1
+  EXPECT_EQ(*InlineRecords(marshalled, {Digest::Of("other")}), "");
 }
 
 }  // namespace
