@@ -1,0 +1,59 @@
+// ImportedCache: a cache that lies elsewhere, as a source of keys and results.
+//
+// What "elsewhere" is, is a CacheOrigin: a registry, a client's folder. Loading a
+// result fetches nothing: it gives lazy Refs whose layers come from the origin.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cache/index/memory_key_index.h"
+#include "cache/ref_store.h"
+#include "cache/remote/imported_graph.h"
+#include "solver/cache_source.h"
+#include "worker/client_session.h"
+
+namespace kiln::worker {
+
+struct CacheOrigin {
+  std::string id;    // equal ids: the same source
+  std::string name;  // "registry:host/name:tag", shown behind "importing cache manifest from"
+  struct Opened {
+    std::shared_ptr<cache::BlobSource> blobs;
+    oci::Descriptor root;  // an index or a manifest
+  };
+  // Blocks; called once.
+  std::function<StatusOr<Opened>(const std::vector<std::string>& sessions)> open;
+};
+
+// Thread-safe.
+class ImportedCache : public solver::CacheSource {
+ public:
+  ImportedCache(CacheOrigin origin, cache::RefStore& refs);
+
+  const std::string& id() const override { return origin_.id; }
+  const std::string& name() const override { return origin_.name; }
+  Status Open(const std::vector<std::string>& sessions) override;
+  cache::KeyIndex& keys() override { return keys_; }
+  StatusOr<std::vector<Loaded>> Load(std::string_view result_id,
+                                     solver::JobContext& context) override;
+
+ private:
+  CacheOrigin origin_;
+  cache::RefStore& refs_;
+  std::mutex mutex_;  // guards opening; afterwards all is read-only
+  std::optional<Status> opened_;
+  std::shared_ptr<cache::BlobSource> blobs_;
+  cache::MemoryKeyIndex keys_;
+  cache::ImportedGraph graph_;
+};
+
+// type=local: attributes src and digest; the folder is the client's.
+StatusOr<CacheOrigin> LocalCacheOrigin(const std::map<std::string, std::string>& attrs,
+                                       SessionTable& sessions);
+
+}  // namespace kiln::worker
