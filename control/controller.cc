@@ -31,6 +31,7 @@ StatusOr<BuildResponse> Controller::Solve(BuildRequest request, std::stop_token 
   StatusOr<BuildResponse> response = build->Run(stop);
   Record(*build, created, &response);
   build->progress().Close();
+  if (services_.after_build) services_.after_build();
   std::lock_guard lock(mutex_);
   builds_.erase(id);
   return response;

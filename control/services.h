@@ -43,6 +43,7 @@ struct Services {
   CacheImporter import_cache = {};     // may be empty: every type is unknown
   std::vector<frontend::WorkerInfo> workers = {};
   std::vector<std::string> entitlements = {};  // that builds may be granted
+  std::function<void()> after_build = {};      // may be empty; returns at once
 };
 
 }  // namespace kiln::control

@@ -1,0 +1,115 @@
+// buildkitd: flags, lock, listeners, the object graph, then waiting for a signal.
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "cmd/buildkitd/flags.h"
+#include "cmd/buildkitd/listeners.h"
+#include "cmd/buildkitd/root_lock.h"
+#include "cmd/buildkitd/service_notify.h"
+#include "cmd/buildkitd/wire.h"
+
+namespace kiln::buildkitd {
+namespace {
+
+constexpr int kGraceSeconds = 10;
+
+Status SetUpLog(const CommandLine& line) {
+  const Config& config = line.config;
+  if (config.log_format == "json") {
+    log::SetFormat(log::Format::kJson);
+  } else if (!config.log_format.empty() && config.log_format != "text") {
+    return InvalidArgumentError(StrCat("unsupported log type ", Quote(config.log_format)));
+  }
+  log::Level level = log::Level::kInfo;
+  if (config.debug) level = log::Level::kDebug;
+  if (config.trace) level = log::Level::kTrace;
+  if (!config.log_level.empty() && !log::ParseLevel(config.log_level, &level)) {
+    return InvalidArgumentError(StrCat("unsupported log level: not a valid logrus Level: ",
+                                       Quote(config.log_level)));
+  }
+  log::SetLevel(level);
+  for (const std::string& warning : line.warnings) log::Warning(warning);
+  return OkStatus();
+}
+
+// Checked late, as the reference does: the state folder is there by then.
+Status CheckEntitlementNames(const Config& config) {
+  for (const std::string& name : config.entitlements) {
+    if (name != "network.host" && name != "security.insecure" && name != "device") {
+      return InvalidArgumentError(StrCat("invalid entitlement : ", name));
+    }
+  }
+  return OkStatus();
+}
+
+// The signals that end the daemon, blocked in every thread and waited for here.
+sigset_t EndSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+Status RunDaemon(const Config& config, const sigset_t& end) {
+  if (geteuid() != 0) {
+    return PermissionDeniedError(
+        "rootless mode requires to be executed as the mapped root in a user namespace; you may "
+        "use RootlessKit for setting up the namespace");
+  }
+  ASSIGN_OR_RETURN(RootLock lock, RootLock::Take(config.root));
+  ASSIGN_OR_RETURN(Listeners listeners, Listeners::Open(config));
+  ASSIGN_OR_RETURN(auto daemon, Daemon::Open(config));
+  RETURN_IF_ERROR(CheckEntitlementNames(config));
+  listeners.Prepare(daemon->server());
+  RETURN_IF_ERROR(daemon->server().Start());
+  RETURN_IF_ERROR(listeners.Serve(daemon->server()));
+  NotifyService("READY=1");
+
+  int signal = 0;
+  sigwait(&end, &signal);
+  log::Info("stopping server");
+  NotifyService("STOPPING=1");
+  // A build that does not end must not keep the daemon: state is safe at any instant.
+  alarm(kGraceSeconds);
+  daemon.reset();
+  return CancelledError("got SIGTERM/SIGINT, forcing shutdown");
+}
+
+std::string AbsolutePath(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char* here = getcwd(nullptr, 0);
+  std::string out = StrCat(here == nullptr ? "" : here, "/", path);
+  std::free(here);
+  return out;
+}
+
+int Main(int argc, char** argv) {
+  // Modes come from clients and images; a mask would change them.
+  umask(0);
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t end = EndSignals();
+  pthread_sigmask(SIG_BLOCK, &end, nullptr);
+  auto line = ParseCommandLine(argc, argv);
+  Status status = line.ok() ? OkStatus() : line.status();
+  if (status.ok() && line->done) return 0;
+  if (status.ok()) status = SetUpLog(*line);
+  if (status.ok()) {
+    line->config.root = AbsolutePath(line->config.root);
+    status = RunDaemon(line->config, end);
+  }
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "buildkitd: %s\n", status.message().c_str());
+  return 1;
+}
+
+}  // namespace
+}  // namespace kiln::buildkitd
+
+int main(int argc, char** argv) { return kiln::buildkitd::Main(argc, argv); }

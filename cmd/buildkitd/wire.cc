@@ -1,0 +1,153 @@
+// Read OpenGraph from top to bottom: state, worker, solver, control, server.
+#include "cmd/buildkitd/wire.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/file.h"
+#include "base/job_pool.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "cache/content/disk_content_store.h"
+#include "cache/database.h"
+#include "cache/index/stored_key_index.h"
+#include "cache/ref_store.h"
+#include "cmd/buildkitd/worker_facts.h"
+#include "control/controller.h"
+#include "control/garbage_collector.h"
+#include "solver/scheduler.h"
+#include "worker/exporter/exporter_table.h"
+#include "worker/worker.h"
+
+namespace kiln::buildkitd {
+namespace {
+
+// Steps that run at once, unless max-parallelism says less.
+constexpr size_t kExecWidth = 64;
+constexpr size_t kNetworkWidth = 16;
+
+size_t DiskWidth() { return std::max<size_t>(4, 2 * std::thread::hardware_concurrency()); }
+
+worker::exec::ExecutorOptions ExecutorOptionsOf(const Config& config) {
+  worker::exec::ExecutorOptions options;
+  options.binary = config.oci.binary;
+  options.network_mode = config.oci.network.mode;
+  options.cni_config_path = config.oci.network.cni_config_path;
+  options.cni_binary_dir = config.oci.network.cni_binary_path;
+  if (config.dns) {
+    options.dns = {config.dns->nameservers, config.dns->options, config.dns->search_domains};
+  }
+  options.cgroup_parent = config.oci.default_cgroup_parent;
+  options.apparmor_profile = config.oci.apparmor_profile;
+  options.selinux = config.oci.selinux;
+  options.rootless = config.oci.rootless;
+  options.no_process_sandbox = config.oci.no_process_sandbox;
+  return options;
+}
+
+}  // namespace
+
+// Destroyed from the bottom up.
+struct Daemon::Graph {
+  std::unique_ptr<cache::Database> database;
+  std::unique_ptr<cache::ContentStore> content;
+  std::unique_ptr<cache::RefStore> refs;
+  std::unique_ptr<cache::StoredKeyIndex> keys;
+  std::unique_ptr<control::History> history;
+  api::LiveSessions sessions;
+  std::unique_ptr<worker::Worker> worker;
+  std::unique_ptr<worker::ExporterTable> exporters;
+  std::unique_ptr<JobPool> exec_pool, network_pool, disk_pool;
+  std::unique_ptr<solver::Scheduler> scheduler;
+  control::Services services;
+  std::unique_ptr<control::GarbageCollector> collector;
+  std::unique_ptr<control::Controller> controller;
+  api::ServerParts parts;
+  std::unique_ptr<api::Server> server;
+
+  Status OpenState(const Config& config, const std::string& snapshotter);
+  Status OpenWorker(const Config& config, const api::WorkerFacts& facts);
+  void StartSolver();
+  void StartControl(const Config& config, api::WorkerFacts facts);
+};
+
+Daemon::Daemon() : graph_(std::make_unique<Graph>()) {}
+Daemon::~Daemon() {
+  if (graph_->server != nullptr) graph_->server->Stop();
+}
+api::Server& Daemon::server() { return *graph_->server; }
+
+StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
+  std::unique_ptr<Daemon> daemon(new Daemon);
+  Graph& graph = *daemon->graph_;
+  ASSIGN_OR_RETURN(std::string snapshotter, ChooseSnapshotter(config.oci.snapshotter, config.root));
+  ASSIGN_OR_RETURN(api::WorkerFacts facts, WorkerFactsOf(config, snapshotter));
+  RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
+  RETURN_IF_ERROR(graph.OpenWorker(config, facts));
+  graph.exporters =
+      worker::NewExporterTable({.refs = graph.refs.get(), .sessions = &graph.sessions});
+  graph.StartSolver();
+  graph.StartControl(config, std::move(facts));
+  return daemon;
+}
+
+Status Daemon::Graph::OpenState(const Config& config, const std::string& snapshotter) {
+  ASSIGN_OR_RETURN(database, cache::Database::Open(JoinPath(config.root, "index.db")));
+  ASSIGN_OR_RETURN(content, cache::OpenContentStore(JoinPath(config.root, "content")));
+  ASSIGN_OR_RETURN(refs, cache::RefStore::Open({.root = config.root,
+                                                .snapshotter = snapshotter,
+                                                .content = content.get(),
+                                                .database = database.get()}));
+  ASSIGN_OR_RETURN(keys, cache::StoredKeyIndex::Open(*database));
+  // A key whose record is gone must not be found.
+  refs->OnRemove([this](std::string_view id) { keys->Release(id).IgnoreError(); });
+  control::HistoryLimits limits;
+  if (config.history) {
+    if (config.history->max_age != 0) limits.max_age = config.history->max_age;
+    if (config.history->max_entries != 0) limits.max_entries = config.history->max_entries;
+  }
+  ASSIGN_OR_RETURN(history, control::History::Open(*database, limits));
+  return OkStatus();
+}
+
+Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& facts) {
+  worker::WorkerOptions options;
+  options.root = JoinPath(config.root, "worker");
+  options.refs = refs.get();
+  options.sessions = &sessions;
+  options.exec = ExecutorOptionsOf(config);
+  options.max_parallelism = static_cast<size_t>(std::max<int64_t>(config.oci.max_parallelism, 0));
+  options.platforms = facts.platforms;
+  ASSIGN_OR_RETURN(worker, worker::Worker::Open(std::move(options)));
+  return OkStatus();
+}
+
+void Daemon::Graph::StartSolver() {
+  exec_pool = std::make_unique<JobPool>("exec", kExecWidth);
+  network_pool = std::make_unique<JobPool>("network", kNetworkWidth);
+  disk_pool = std::make_unique<JobPool>("disk", DiskWidth());
+  scheduler = std::make_unique<solver::Scheduler>(
+      *keys, *worker, JobPools{*exec_pool, *network_pool, *disk_pool});
+}
+
+void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
+  services.scheduler = scheduler.get();
+  services.refs = refs.get();
+  services.sessions = &sessions;
+  services.exporters = exporters.get();
+  services.workers.push_back({facts.id, facts.labels, facts.platforms});
+  services.entitlements = config.entitlements;
+  if (!config.cdi_disabled.value_or(false)) services.entitlements.push_back("device");
+  collector = std::make_unique<control::GarbageCollector>(*refs, facts.gc_policy);
+  services.after_build = [this] { collector->Trigger(); };
+  controller =
+      std::make_unique<control::Controller>(services, history.get(), api::MakeHistoryRecord);
+  parts = {.controller = controller.get(),
+           .sessions = &sessions,
+           .refs = refs.get(),
+           .version = DaemonVersion(),
+           .worker = std::move(facts)};
+  server = std::make_unique<api::Server>(parts);
+}
+
+}  // namespace kiln::buildkitd

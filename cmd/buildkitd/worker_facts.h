@@ -1,0 +1,17 @@
+// What the worker says of itself to clients: id, labels, platforms, GC rules.
+#pragma once
+
+#include <string>
+
+#include "api/server/server.h"
+#include "cmd/buildkitd/config.h"
+
+namespace kiln::buildkitd {
+
+// The id is kept in <root>/workerid. INVALID_ARGUMENT "invalid platforms: …".
+StatusOr<api::WorkerFacts> WorkerFactsOf(const Config& config, const std::string& snapshotter);
+// The snapshotter that "auto" stands for under `root`. "unknown snapshotter name: "x"".
+StatusOr<std::string> ChooseSnapshotter(const std::string& name, const std::string& root);
+api::Version DaemonVersion();
+
+}  // namespace kiln::buildkitd
