@@ -13,10 +13,16 @@
 #include "cache/index/stored_key_index.h"
 #include "cache/ref_store.h"
 #include "cmd/buildkitd/worker_facts.h"
+#include "cmd/buildkitd/source_meta.h"
 #include "control/controller.h"
 #include "control/garbage_collector.h"
+#include "frontend/frontend.h"
+#include "oci/registry.h"
 #include "solver/scheduler.h"
 #include "worker/exporter/exporter_table.h"
+#include "worker/exporter/image_push.h"
+#include "worker/source/image/image_source.h"
+#include "worker/source/image/registry_origin.h"
 #include "worker/worker.h"
 
 namespace kiln::buildkitd {
@@ -45,6 +51,21 @@ worker::exec::ExecutorOptions ExecutorOptionsOf(const Config& config) {
   return options;
 }
 
+oci::RegistryHosts RegistryHostsOf(const Config& config) {
+  oci::RegistryHosts hosts;
+  for (const auto& [name, registry] : config.registries) {
+    oci::RegistryHost& host = hosts[name];
+    host.mirrors = registry.mirrors;
+    host.http = registry.http;
+    host.insecure = registry.insecure;
+    host.ca = registry.ca;
+    for (const RegistryKeyPair& pair : registry.key_pairs) {
+      host.key_pairs.emplace_back(pair.cert, pair.key);
+    }
+  }
+  return hosts;
+}
+
 }  // namespace
 
 // Destroyed from the bottom up.
@@ -55,6 +76,8 @@ struct Daemon::Graph {
   std::unique_ptr<cache::StoredKeyIndex> keys;
   std::unique_ptr<control::History> history;
   api::LiveSessions sessions;
+  std::shared_ptr<oci::Registry> registry;
+  std::unique_ptr<worker::ImageResolver> image_resolver;
   std::unique_ptr<worker::Worker> worker;
   std::unique_ptr<worker::ExporterTable> exporters;
   std::unique_ptr<JobPool> exec_pool, network_pool, disk_pool;
@@ -84,8 +107,6 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   ASSIGN_OR_RETURN(api::WorkerFacts facts, WorkerFactsOf(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
-  graph.exporters =
-      worker::NewExporterTable({.refs = graph.refs.get(), .sessions = &graph.sessions});
   graph.StartSolver();
   graph.StartControl(config, std::move(facts));
   return daemon;
@@ -112,13 +133,25 @@ Status Daemon::Graph::OpenState(const Config& config, const std::string& snapsho
 
 Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& facts) {
   worker::WorkerOptions options;
+  registry = std::make_shared<oci::Registry>(RegistryHostsOf(config));
   options.root = JoinPath(config.root, "worker");
   options.refs = refs.get();
   options.sessions = &sessions;
   options.exec = ExecutorOptionsOf(config);
   options.max_parallelism = static_cast<size_t>(std::max<int64_t>(config.oci.max_parallelism, 0));
   options.platforms = facts.platforms;
+  worker::ImageSourceOptions images{.refs = refs.get(),
+                                    .sessions = &sessions,
+                                    .registry = worker::NewRegistryOrigins(registry, sessions)};
+  options.sources.push_back(worker::NewImageSource(images));
+  image_resolver = std::make_unique<worker::ImageResolver>(std::move(images));
   ASSIGN_OR_RETURN(worker, worker::Worker::Open(std::move(options)));
+  exporters = worker::NewExporterTable(
+      {.refs = refs.get(),
+       .sessions = &sessions,
+       .push = worker::NewRegistryPush(registry, [this](const std::string& session) {
+         return worker::NewSessionAuth(sessions, {session});
+       })});
   return OkStatus();
 }
 
@@ -136,6 +169,12 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   services.sessions = &sessions;
   services.exporters = exporters.get();
   services.workers.push_back({facts.id, facts.labels, facts.platforms});
+  services.resolve_meta = [this](const control::MetaQuery& query) {
+    return ResolveMeta(*image_resolver, query);
+  };
+  if (config.dockerfile_enabled.value_or(true)) {
+    services.frontends["dockerfile.v0"] = frontend::NewFrontend("dockerfile.v0");
+  }
   services.entitlements = config.entitlements;
   if (!config.cdi_disabled.value_or(false)) services.entitlements.push_back("device");
   collector = std::make_unique<control::GarbageCollector>(*refs, facts.gc_policy);
