@@ -105,16 +105,14 @@ class Sender {
     std::vector<char> buffer(kChunk);
     while (true) {
       std::pair<uint32_t, std::string> file;
-      bool more;
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return over_ || !queue_.empty(); });
         if (over_) return;
         file = std::move(queue_.front());
         queue_.pop_front();
-        more = !queue_.empty();
       }
-      Status status = SendFile(file.first, file.second, buffer, more);
+      Status status = SendFile(file.first, file.second, buffer);
       if (!status.ok()) {
         Packet error;
         error.set_type(Packet::PACKET_ERR);
@@ -126,7 +124,7 @@ class Sender {
     }
   }
 
-  Status SendFile(uint32_t id, const std::string& path, std::vector<char>& buffer, bool more) {
+  Status SendFile(uint32_t id, const std::string& path, std::vector<char>& buffer) {
     Packet packet;
     packet.set_type(Packet::PACKET_DATA);
     packet.set_id(id);
@@ -140,7 +138,14 @@ class Sender {
       }
     }
     packet.clear_data();
-    return Send(packet, more);
+    return Send(packet, FilesWait());
+  }
+
+  // Asked at a file's end, not at its start: the other thread may have taken and
+  // sent the rest meanwhile, and nothing would push this packet out.
+  bool FilesWait() {
+    std::lock_guard lock(mutex_);
+    return !queue_.empty();
   }
 
   Status Send(const Packet& packet, bool more) {
