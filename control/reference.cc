@@ -11,8 +11,11 @@ namespace {
 constexpr std::string_view kVertexUrl = "github.com/moby/buildkit/errdefs.Vertex+json";
 constexpr std::string_view kSourceUrl = "github.com/moby/buildkit/errdefs.Source+json";
 
-// Field 1 (a string) of errdefs.Vertex.
+// The digest of an errdefs.Vertex, in either form: {"digest":"…"} or field 1.
 std::string DigestOfDetail(const std::string& bytes) {
+  if (size_t start = bytes.find("sha256:"); bytes.starts_with('{') && start != bytes.npos) {
+    return bytes.substr(start, bytes.find('"', start) - start);
+  }
   if (bytes.size() < 2 || bytes[0] != '\x0a') return {};
   auto size = static_cast<unsigned char>(bytes[1]);  // a digest's text is shorter than 128
   return bytes.substr(2, size);

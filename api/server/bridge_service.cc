@@ -132,7 +132,7 @@ class BridgeService : public gateway::LLBBridge::CallbackService {
                       std::stop_token stop) -> Status {
           auto build = Find(id, stop);
           if (!build.ok()) return Annotate(build.status(), StrCat("forwarding ", method));
-          return call(*(*build)->client_frontend(), stop);
+          return ForClients(call(*(*build)->client_frontend(), stop));
         });
   }
   StatusOr<std::shared_ptr<control::Build>> Find(const std::string& id, std::stop_token stop) {

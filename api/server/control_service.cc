@@ -75,7 +75,7 @@ class ControlService : public wire::Control::CallbackService {
       if (!solved.ok()) {
         log::Error(StrCat("/moby.buildkit.v1.Control/Solve returned error: ",
                           solved.status().ToString()));
-        return solved.status();
+        return ForClients(solved.status());
       }
       response->mutable_exporterresponse()->insert(solved->begin(), solved->end());
       return OkStatus();

@@ -21,6 +21,23 @@
 
 namespace kiln::api {
 
+// Most failures of the reference carry no code of their own: clients print those
+// texts without a prefix. Only these codes mean something to them.
+inline Status ForClients(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kOk:
+    case StatusCode::kUnknown:
+    case StatusCode::kCancelled:
+    case StatusCode::kDeadlineExceeded:
+    case StatusCode::kUnimplemented:
+    case StatusCode::kInternal: return status;
+    default: break;
+  }
+  Status plain(StatusCode::kUnknown, status.message());
+  for (const StatusDetail& detail : status.details()) plain.AddDetail(detail.type_url, detail.bytes);
+  return plain;
+}
+
 // One request, one response.
 class UnaryCall : public grpc::ServerUnaryReactor {
  public:

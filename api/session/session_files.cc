@@ -53,6 +53,7 @@ class DiffCopyCall : public PacketStream {
     }
     context.TryCancel();
     Status finished = Finish();
+    if (IsCancelled(finished) && IsCancelled(result)) return CancelledError("context canceled");
     bool lost = result.code() == StatusCode::kUnavailable;
     return lost && !finished.ok() && !IsCancelled(finished) ? finished : result;
   }
