@@ -8,8 +8,9 @@ daemon_start
 # exec: so that the signal reaches the client itself.
 (trap - INT; exec "$BUILDCTL" build --progress=plain --frontend dockerfile.v0 --local context="$W/ctx" --local dockerfile="$W/ctx" --oci-layout base="$BASE" --opt context:base="oci-layout://base@$BASE_DIGEST") 2>"$W/log1" & one=$!
 (trap - INT; exec "$BUILDCTL" build --progress=plain --frontend dockerfile.v0 --local context="$W/ctx" --local dockerfile="$W/ctx" --oci-layout base="$BASE" --opt context:base="oci-layout://base@$BASE_DIGEST") 2>"$W/log2" & two=$!
-wait_for 30 grep -q "started" "$W/log1" || fail "first log"
-wait_for 30 grep -q "started" "$W/log2" || fail "second log"
+# The log line "0.1 started", not the step's name, which has the word too.
+wait_for 30 grep -qE "^#[0-9]+ [0-9.]+ started" "$W/log1" || fail "first log"
+wait_for 30 grep -qE "^#[0-9]+ [0-9.]+ started" "$W/log2" || fail "second log"
 pgrep -f "seq 600" >/dev/null || fail "no step runs"
 
 kill -TERM $one

@@ -20,7 +20,8 @@ try 'connect: connection refused'
 printf 'FROM base\nADD broken.tar.gz /x/\nRUN true\n' >"$W/ctx/Dockerfile"
 mkdir "$W/t"
 head -c 100000 /dev/urandom >"$W/t/f"
-tar -C "$W/t" -czf - f | head -c 50000 >"$W/ctx/broken.tar.gz"
+tar -C "$W/t" -czf "$W/whole.tar.gz" f
+head -c 50000 "$W/whole.tar.gz" >"$W/ctx/broken.tar.gz"
 try 'unexpected EOF'
 rm "$W/ctx/broken.tar.gz"
 printf '' >"$W/ctx/Dockerfile"
