@@ -42,10 +42,10 @@ class TypedPackets final : public PacketStream {
  public:
   explicit TypedPackets(Stream& stream) : stream_(stream) {}
   StatusOr<bool> Recv(Packet* packet) override { return stream_.Read(packet); }
-  Status Send(const Packet& packet, bool more) override {
-    grpc::WriteOptions options;
-    if (more) options.set_buffer_hint();
-    if (!stream_.Write(packet, options)) return UnavailableError("EOF");
+  // No buffer hint: a server's held-back messages stay in the transport until
+  // something else is written on the connection (seen as 5 s, the health check's pace).
+  Status Send(const Packet& packet, bool) override {
+    if (!stream_.Write(packet)) return UnavailableError("EOF");
     return OkStatus();
   }
 
@@ -102,11 +102,9 @@ class RawPackets final : public PacketStream {
     if (!packet->ParseFromZeroCopyStream(&reader)) return InternalError("proto: cannot parse packet");
     return true;
   }
-  Status Send(const Packet& packet, bool more) override {
+  Status Send(const Packet& packet, bool) override {
     grpc::Slice slice(packet.SerializeAsString());
-    grpc::WriteOptions options;
-    if (more) options.set_buffer_hint();
-    if (!stream_.Write(grpc::ByteBuffer(&slice, 1), options)) return UnavailableError("EOF");
+    if (!stream_.Write(grpc::ByteBuffer(&slice, 1))) return UnavailableError("EOF");
     return OkStatus();
   }
 
