@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <zlib.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -24,7 +25,10 @@ using ArchivePtr = std::unique_ptr<archive, ArchiveFree>;
 
 Status ArchiveStatus(archive* reader) {
   const char* text = ::archive_error_string(reader);
-  return UnknownError(text == nullptr ? "archive cannot be read" : text);
+  std::string message = text == nullptr ? "archive cannot be read" : text;
+  // An archive that stops early, in the words of the reference.
+  if (Contains(ToLower(message), "truncated")) message = "unexpected EOF";
+  return UnknownError(std::move(message));
 }
 
 // The archive behind `fd`, before its first header.
@@ -177,6 +181,23 @@ class Extraction {
   std::vector<DirTime> dir_times_;
 };
 
+// libarchive reads ahead and refuses a damaged gzip stream as a whole; whether it
+// begins with a tar header is what decides, as in the reference.
+bool IsDamagedGzipTar(int fd) {
+  gzFile gzip = ::gzdopen(::dup(fd), "rb");
+  if (gzip == nullptr) return false;
+  char header[512];
+  int count = ::gzread(gzip, header, sizeof header);
+  bool compressed = ::gzdirect(gzip) == 0;
+  ::gzclose(gzip);
+  if (!compressed || count != sizeof header) return false;
+  ArchivePtr reader(::archive_read_new());
+  ::archive_read_support_format_tar(reader.get());
+  archive_entry* entry = nullptr;
+  return ::archive_read_open_memory(reader.get(), header, sizeof header) == ARCHIVE_OK &&
+         ::archive_read_next_header(reader.get(), &entry) >= ARCHIVE_WARN;
+}
+
 }  // namespace
 
 bool IsArchive(const RootedTree& tree, const std::string& path) {
@@ -186,8 +207,10 @@ bool IsArchive(const RootedTree& tree, const std::string& path) {
   if (!fd.ok()) return false;
   StatusOr<ArchivePtr> reader = OpenArchive(fd->get());
   archive_entry* entry = nullptr;
-  return reader.ok() && ::archive_read_next_header(reader->get(), &entry) >= ARCHIVE_WARN &&
-         entry != nullptr;
+  if (reader.ok() && ::archive_read_next_header(reader->get(), &entry) >= ARCHIVE_WARN) {
+    return entry != nullptr;
+  }
+  return ::lseek(fd->get(), 0, SEEK_SET) == 0 && IsDamagedGzipTar(fd->get());
 }
 
 Status UnpackArchive(const RootedTree& source, const std::string& path, const RootedTree& target,
