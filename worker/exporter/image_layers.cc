@@ -58,6 +58,11 @@ StatusOr<std::vector<ImageLayer>> ExportLayers(const cache::Ref& ref,
   std::vector<ImageLayer> layers;
   for (const cache::Layer& layer : remote.layers) {
     layers.push_back({layer.blob, layer.diff_id, remote.source});
+    // What the base image's manifest said of its layers stays behind, but for eStargz's.
+    std::erase_if(layers.back().blob.annotations, [](const auto& note) {
+      return note.first != "containerd.io/snapshot/stargz/toc.digest" &&
+             note.first != "io.containers.estargz.uncompressed-size";
+    });
   }
   return layers;
 }
