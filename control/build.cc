@@ -74,7 +74,8 @@ Status Build::Load(Outputs* outputs) {
   auto epoch = request().frontend_opts.find(std::string(kEpochArg));
   for (const OutputRequest& output : request().outputs) {
     frontend::StringMap attrs = output.attrs;
-    if (epoch != request().frontend_opts.end()) {
+    // "context": the frontend finds the time and returns it with the result.
+    if (epoch != request().frontend_opts.end() && epoch->second != "context") {
       attrs.try_emplace(std::string(kEpochAttr), epoch->second);
     }
     ASSIGN_OR_RETURN(auto exporter, context_->services->exporters->Make(output.type, attrs));
