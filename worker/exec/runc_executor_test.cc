@@ -117,11 +117,11 @@ TEST_F(RuncExecutorTest, ACommandThatIsStoppedIsKilledAndLeavesNothing) {
 TEST_F(RuncExecutorTest, WorkingFolderIsMadeForTheUser) {
   ProcessMeta meta;
   meta.user = "1000:1001";
-  meta.cwd = "/work/dir";
+  meta.cwd = "/some/dir";
   EXPECT_TRUE(Run("echo $PWD", meta).ok());
-  EXPECT_EQ(out_, "/work/dir\n");
+  EXPECT_EQ(out_, "/some/dir\n");
   struct stat st = {};
-  ASSERT_EQ(::stat(JoinPath(root_, "work/dir").c_str(), &st), 0);
+  ASSERT_EQ(::stat(JoinPath(root_, "some/dir").c_str(), &st), 0);
   EXPECT_EQ(st.st_uid, 1000u);
   EXPECT_EQ(st.st_gid, 1001u);
 }
