@@ -47,7 +47,8 @@ struct SplitPattern {
 SplitPattern SplitWildcards(const std::string& path) {
   SplitPattern split;
   std::vector<std::string> fixed, rest;
-  for (std::string_view part : StrSplit(std::string_view(CleanPath(path)), '/')) {
+  const std::string clean = CleanPath(path);
+  for (std::string_view part : StrSplit(clean, '/')) {
     (rest.empty() && !HasGlob(part) ? fixed : rest).emplace_back(part);
   }
   split.fixed = StrJoin(fixed, "/");

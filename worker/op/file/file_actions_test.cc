@@ -93,6 +93,14 @@ TEST_F(FileActionsTest, MissingSourcesAndParentsAreNamed) {
             OkStatus());
 }
 
+TEST_F(FileActionsTest, LongNamesAreCopiedWhereWildcardsWouldBeAllowed) {
+  Write("etc/distribution-release-of-this-image", "1");
+  ASSERT_EQ(Copy("src: '/etc/distribution-release-of-this-image' dest: '/o/' "
+                 "createDestPath: true allowWildcard: true"),
+            OkStatus());
+  EXPECT_EQ(Read("o/distribution-release-of-this-image"), "1");
+}
+
 TEST_F(FileActionsTest, WildcardsStopAtSlashes) {
   Write("a1", "1");
   Write("a2/f", "2");
