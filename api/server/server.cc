@@ -2,19 +2,10 @@
 // their paths, owners and modes.
 #include "api/server/server.h"
 
-#include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/service_type.h>
-#include <grpcpp/server_posix.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/eventfd.h>
-#include <poll.h>
-#include <sys/socket.h>
 
-#include <cerrno>
-#include <thread>
-
+#include "api/server/acceptors.h"
 #include "api/server/services.h"
 #include "api/tunnel/session_headers.h"
 #include "base/log.h"
@@ -25,24 +16,6 @@ namespace {
 // Foreign clients may ping as they like; measured in the trial of the tunnel.
 constexpr int kLeastPingInterval = 1'000;  // ms
 constexpr std::chrono::seconds kGrace{5};
-
-// Accepts until `wake` is readable.
-void AcceptLoop(int listener, int wake, grpc::Server& server) {
-  while (true) {
-    pollfd wait[2] = {{listener, POLLIN, 0}, {wake, POLLIN, 0}};
-    if (poll(wait, 2, -1) < 0 && errno != EINTR) return;
-    if (wait[1].revents != 0) return;
-    int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) {
-      // No descriptors left: let others close some instead of spinning.
-      if (errno == EMFILE || errno == ENFILE) poll(wait + 1, 1, 100);
-      continue;
-    }
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on unix sockets, rightly
-    grpc::AddInsecureChannelFromFd(&server, fd);
-  }
-}
 
 }  // namespace
 
@@ -55,9 +28,7 @@ struct Server::State {
   };
   std::vector<TlsAddress> tls;
   std::unique_ptr<grpc::Server> server;
-  std::vector<UniqueFd> listeners;
-  UniqueFd wake{eventfd(0, EFD_CLOEXEC)};
-  std::vector<std::thread> acceptors;
+  Acceptors acceptors;
 };
 
 Server::Server(const ServerParts& parts) : state_(std::make_unique<State>()) {
@@ -97,19 +68,11 @@ Status Server::Start() {
 }
 
 Status Server::Listen(UniqueFd socket) {
-  if (fcntl(socket.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoStatus(errno, "fcntl");
-  int fd = socket.get();
-  state_->listeners.push_back(std::move(socket));
-  state_->acceptors.emplace_back(
-      [fd, state = state_.get()] { AcceptLoop(fd, state->wake.get(), *state->server); });
-  return OkStatus();
+  return state_->acceptors.Add(std::move(socket), *state_->server);
 }
 
 void Server::Stop() {
-  eventfd_write(state_->wake.get(), 1);
-  for (std::thread& acceptor : state_->acceptors) acceptor.join();
-  state_->acceptors.clear();
-  state_->listeners.clear();
+  state_->acceptors.Stop();
   if (state_->server != nullptr) {
     state_->server->Shutdown(std::chrono::system_clock::now() + kGrace);
     state_->server->Wait();

@@ -1,9 +1,12 @@
 // Read OpenGraph from top to bottom: state, worker, solver, control, server.
 #include "cmd/buildkitd/wire.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <thread>
 
+#include "api/server/trace_collector.h"
 #include "base/file.h"
 #include "base/job_pool.h"
 #include "base/log.h"
@@ -12,8 +15,9 @@
 #include "cache/database.h"
 #include "cache/index/stored_key_index.h"
 #include "cache/ref_store.h"
-#include "cmd/buildkitd/worker_facts.h"
+#include "cmd/buildkitd/listen.h"
 #include "cmd/buildkitd/source_meta.h"
+#include "cmd/buildkitd/worker_facts.h"
 #include "control/controller.h"
 #include "control/garbage_collector.h"
 #include "frontend/frontend.h"
@@ -48,6 +52,7 @@ worker::exec::ExecutorOptions ExecutorOptionsOf(const Config& config) {
   options.selinux = config.oci.selinux;
   options.rootless = config.oci.rootless;
   options.no_process_sandbox = config.oci.no_process_sandbox;
+  options.tracing_socket = config.otel_socket_path;
   return options;
 }
 
@@ -70,6 +75,7 @@ oci::RegistryHosts RegistryHostsOf(const Config& config) {
 
 // Destroyed from the bottom up.
 struct Daemon::Graph {
+  std::unique_ptr<api::TraceCollector> traces;
   std::unique_ptr<cache::Database> database;
   std::unique_ptr<cache::ContentStore> content;
   std::unique_ptr<cache::RefStore> refs;
@@ -88,6 +94,7 @@ struct Daemon::Graph {
   api::ServerParts parts;
   std::unique_ptr<api::Server> server;
 
+  Status OpenTraces(const Config& config);
   Status OpenState(const Config& config, const std::string& snapshotter);
   Status OpenWorker(const Config& config, const api::WorkerFacts& facts);
   void StartSolver();
@@ -105,11 +112,20 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   Graph& graph = *daemon->graph_;
   ASSIGN_OR_RETURN(std::string snapshotter, ChooseSnapshotter(config.oci.snapshotter, config.root));
   ASSIGN_OR_RETURN(api::WorkerFacts facts, WorkerFactsOf(config, snapshotter));
+  RETURN_IF_ERROR(graph.OpenTraces(config));
   RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
   graph.StartSolver();
   graph.StartControl(config, std::move(facts));
   return daemon;
+}
+
+// Steps of any user write here, hence the mode.
+Status Daemon::Graph::OpenTraces(const Config& config) {
+  auto socket = ListenUnix(config.otel_socket_path, getuid(), getgid(), 0666);
+  if (!socket.ok()) return Annotate(socket.status(), "creating trace controller listener");
+  ASSIGN_OR_RETURN(traces, api::TraceCollector::Open(*std::move(socket)));
+  return OkStatus();
 }
 
 Status Daemon::Graph::OpenState(const Config& config, const std::string& snapshotter) {
