@@ -337,7 +337,9 @@ void BuildGraph::Close() {
 Status WithVertex(Status status, const Digest& vertex) {
   constexpr std::string_view kType = "github.com/moby/buildkit/errdefs.Vertex+json";
   if (!status.ok() && status.FindDetail(kType) == nullptr) {
-    status.AddDetail(kType, StrCat("{\"digest\":", Quote(vertex.text()), "}"));
+    // errdefs.Vertex{digest = 1}; a digest's text is shorter than 128 bytes.
+    std::string bytes = {'\x0a', static_cast<char>(vertex.text().size())};
+    status.AddDetail(kType, bytes + std::string(vertex.text()));
   }
   return status;
 }

@@ -14,6 +14,7 @@
 #include "api/proto/health.grpc.pb.h"
 #include "api/tunnel/session_headers.h"
 #include "api/tunnel/tunnel.h"
+#include "api/tunnel/unknown_methods.h"
 #include "base/file.h"
 
 namespace kiln::api {
@@ -63,6 +64,7 @@ struct Session::Serving {
   std::unique_ptr<control::Control::Stub> stub;
   std::unique_ptr<SessionStream> stream;
   HealthService health;
+  UnknownMethods unknown;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<Tunnel> tunnel;
   std::once_flag closed;
@@ -77,8 +79,10 @@ Status Session::Start(Connection& connection) {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMessageBytes);
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.RegisterService(&serving->health);
+  std::set<std::string, std::less<>> services = {"grpc.health.v1.Health"};
   auto add_header = [&](std::string_view name, const std::string& value) {
     serving->context.AddMetadata(std::string(name), value);
   };
@@ -89,8 +93,13 @@ Status Session::Start(Connection& connection) {
   }
   for (const Attachment& attachment : attachments_) {
     builder.RegisterService(attachment.service.get());
-    for (const std::string& method : attachment.methods) add_header(kSessionMethod, method);
+    for (const std::string& method : attachment.methods) {
+      add_header(kSessionMethod, method);
+      services.emplace(method.substr(1, method.rfind('/') - 1));
+    }
   }
+  serving->unknown.Know(std::move(services));
+  builder.RegisterCallbackGenericService(&serving->unknown);
   serving->server = builder.BuildAndStart();
   if (serving->server == nullptr) return InternalError("failed to create session");
   serving->stub = control::Control::NewStub(connection.channel());

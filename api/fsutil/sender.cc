@@ -3,6 +3,7 @@
 // it are those of files already listed.
 #include "api/fsutil/sender.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -138,19 +139,17 @@ class Sender {
       }
     }
     packet.clear_data();
-    return Send(packet, FilesWait());
+    return Send(packet, false);
   }
 
-  // Asked at a file's end, not at its start: the other thread may have taken and
-  // sent the rest meanwhile, and nothing would push this packet out.
-  bool FilesWait() {
-    std::lock_guard lock(mutex_);
-    return !queue_.empty();
-  }
-
+  // `more`: this thread sends again at once. A packet may be held back only if a
+  // later one is certain to push it out: that of this thread, or that of a thread
+  // which already waits for its turn here.
   Status Send(const Packet& packet, bool more) {
+    ++waiting_;
     std::lock_guard lock(send_mutex_);
-    RETURN_IF_ERROR(stream_.Send(packet, more));
+    --waiting_;
+    RETURN_IF_ERROR(stream_.Send(packet, more || waiting_ > 0));
     if (progress_) {
       sent_ += static_cast<int64_t>(packet.ByteSizeLong());
       progress_(sent_);
@@ -167,6 +166,7 @@ class Sender {
   FsTree& tree_;
   const FsProgress& progress_;
 
+  std::atomic<int> waiting_ = 0;  // threads before send_mutex_
   std::mutex send_mutex_;
   int64_t sent_ = 0;
 

@@ -1,7 +1,11 @@
 // Events to StatusResponse; logs are cut so that a message stays around a megabyte.
+//
+// Names come from Dockerfiles and file names of clients: a string field with bytes
+// that are not UTF-8 would make the peer end the whole stream.
 #include "api/server/progress_codec.h"
 
 #include "api/proto/control.pb.h"
+#include "base/utf8.h"
 
 namespace kiln::api {
 namespace {
@@ -14,23 +18,23 @@ void Append(solver::VertexEvent& event, wire::StatusResponse* out) {
   wire::Vertex* vertex = out->add_vertexes();
   vertex->set_digest(event.digest.text());
   for (const Digest& input : event.inputs) vertex->add_inputs(input.text());
-  vertex->set_name(std::move(event.name));
+  vertex->set_name(ToValidUtf8(event.name));
   vertex->set_cached(event.cached);
   if (event.started.set()) SetTimestamp(event.started, vertex->mutable_started());
   if (event.completed.set()) SetTimestamp(event.completed, vertex->mutable_completed());
-  vertex->set_error(std::move(event.error));
+  vertex->set_error(ToValidUtf8(event.error));
   if (event.group) {
-    vertex->mutable_progressgroup()->set_id(event.group->id);
-    vertex->mutable_progressgroup()->set_name(event.group->name);
+    vertex->mutable_progressgroup()->set_id(ToValidUtf8(event.group->id));
+    vertex->mutable_progressgroup()->set_name(ToValidUtf8(event.group->name));
     vertex->mutable_progressgroup()->set_weak(event.group->weak);
   }
 }
 
 void Append(solver::StatusEvent& event, wire::StatusResponse* out) {
   wire::VertexStatus* status = out->add_statuses();
-  status->set_id(std::move(event.id));
+  status->set_id(ToValidUtf8(event.id));
   status->set_vertex(event.vertex.text());
-  status->set_name(std::move(event.name));
+  status->set_name(ToValidUtf8(event.name));
   status->set_current(event.current);
   status->set_total(event.total);
   SetTimestamp(event.timestamp.set() ? event.timestamp : Now(), status->mutable_timestamp());
@@ -51,8 +55,8 @@ void Append(solver::WarningEvent& event, wire::StatusResponse* out) {
   warning->set_vertex(event.vertex.text());
   warning->set_level(event.level);
   warning->set_short_(std::move(event.short_text));
-  for (std::string& line : event.detail) warning->add_detail(std::move(line));
-  warning->set_url(std::move(event.url));
+  for (std::string& line : event.detail) warning->add_detail(line);
+  warning->set_url(ToValidUtf8(event.url));
   if (!event.source_info.empty()) warning->mutable_info()->ParseFromString(event.source_info);
   for (const solver::SourceRange& range : event.ranges) {
     pb::Range* out_range = warning->add_ranges();

@@ -8,6 +8,7 @@
 #include "api/server/acceptors.h"
 #include "api/server/services.h"
 #include "api/tunnel/session_headers.h"
+#include "api/tunnel/unknown_methods.h"
 #include "base/log.h"
 
 namespace kiln::api {
@@ -21,6 +22,7 @@ constexpr std::chrono::seconds kGrace{5};
 
 struct Server::State {
   CallThreads threads;
+  UnknownMethods unknown;
   std::vector<std::unique_ptr<grpc::Service>> services;
   struct TlsAddress {
     std::string address;
@@ -33,6 +35,11 @@ struct Server::State {
 
 Server::Server(const ServerParts& parts) : state_(std::make_unique<State>()) {
   CallThreads& threads = state_->threads;
+  state_->unknown.Know({"moby.buildkit.v1.Control",
+                                    "moby.buildkit.v1.frontend.LLBBridge",
+                                    "containerd.services.content.v1.Content",
+                                    "grpc.health.v1.Health",
+                                    "opentelemetry.proto.collector.trace.v1.TraceService"});
   state_->services.push_back(MakeControlService(parts, threads));
   state_->services.push_back(MakeBridgeService(parts, threads));
   state_->services.push_back(MakeContentService(parts, threads));
@@ -53,6 +60,8 @@ Status Server::Start() {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kLeastPingInterval);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMessageBytes);
+  builder.RegisterCallbackGenericService(&state_->unknown);
   for (auto& service : state_->services) builder.RegisterService(service.get());
   for (const State::TlsAddress& tls : state_->tls) {
     grpc::SslServerCredentialsOptions options(

@@ -25,6 +25,7 @@ LiveSession::LiveSession(SessionFacts facts, int fd) : facts_(std::move(facts)) 
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMessageBytes);
   channel_ = grpc::CreateCustomInsecureChannelFromFd("localhost", fd, arguments);
 }
 

@@ -11,6 +11,8 @@
 #include "api/proto/session/policysession.pb.h"
 #include "api/proto/stack.pb.h"
 #include "api/proto/status.pb.h"
+#include "base/strings.h"
+#include "base/utf8.h"
 
 namespace kiln::api {
 namespace {
@@ -18,6 +20,7 @@ namespace {
 using google::protobuf::Message;
 
 constexpr std::string_view kUrlPrefix = "github.com/moby/buildkit/";
+constexpr std::string_view kSolve = "errdefs.Solve+json";
 
 // The message behind a type URL of the reference, or null if it is not one of them.
 std::unique_ptr<Message> MessageFor(std::string_view type_url) {
@@ -28,7 +31,13 @@ std::unique_ptr<Message> MessageFor(std::string_view type_url) {
   if (name == "errdefs.Frontend+json") return std::make_unique<errdefs::Frontend>();
   if (name == "errdefs.FrontendCap+json") return std::make_unique<errdefs::FrontendCap>();
   if (name == "errdefs.Subrequest+json") return std::make_unique<errdefs::Subrequest>();
-  if (name == "errdefs.Solve+json") return std::make_unique<errdefs::Solve>();
+  if (name == kSolve) return std::make_unique<errdefs::Solve>();
+  if (name == "errdefs.CompatibilityFeature+json") {
+    return std::make_unique<errdefs::CompatibilityFeature>();
+  }
+  if (name == "errdefs.ProvenanceMaterialsIncomplete+json") {
+    return std::make_unique<errdefs::ProvenanceMaterialsIncomplete>();
+  }
   if (name == "gatewayapi.ExitMessage+json") {
     return std::make_unique<moby::buildkit::v1::frontend::ExitMessage>();
   }
@@ -39,12 +48,28 @@ std::unique_ptr<Message> MessageFor(std::string_view type_url) {
   return nullptr;
 }
 
+std::string FeatureJson(const errdefs::CompatibilityFeature& feature) {
+  std::string json = "{";
+  if (feature.version() != 0) json += StrCat("\"version\":", feature.version());
+  if (!feature.feature().empty()) {
+    json += StrCat(json.size() > 1 ? "," : "", "\"feature\":", Quote(feature.feature()));
+  }
+  return json + "}";
+}
+
 std::string WireBytes(const StatusDetail& detail) {
   std::unique_ptr<Message> message = MessageFor(detail.type_url);
   if (message == nullptr || !message->ParseFromString(detail.bytes)) return detail.bytes;
-  // Go's struct tags are the names of the .proto file.
+  // Only Solve is in protobuf's own JSON. The others are Go structs: names of the
+  // .proto file, enums and 64-bit integers as numbers.
   google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
+  if (detail.type_url != StrCat(kUrlPrefix, kSolve)) {
+    if (auto* feature = dynamic_cast<errdefs::CompatibilityFeature*>(message.get())) {
+      return FeatureJson(*feature);
+    }
+    options.preserve_proto_field_names = true;
+    options.always_print_enums_as_ints = true;
+  }
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(*message, &json, options).ok()) {
     return detail.bytes;
@@ -65,7 +90,7 @@ std::string InnerBytes(const std::string& type_url, const std::string& wire) {
 
 void ToRpcStatus(const Status& status, google::rpc::Status* out) {
   out->set_code(static_cast<int>(status.code()));
-  out->set_message(status.message());
+  out->set_message(ToValidUtf8(status.message()));
   // The reference lists the outermost first; we add them from the inside.
   const auto& details = status.details();
   for (auto detail = details.rbegin(); detail != details.rend(); ++detail) {

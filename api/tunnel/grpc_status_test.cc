@@ -49,6 +49,37 @@ TEST(GrpcStatus, AStatusSurvivesTheRoundTrip) {
   EXPECT_EQ(back.details(), status.details());
 }
 
+TEST(GrpcStatus, ASolveTravelsAsProtobufJsonWithWideNumbersAsText) {
+  errdefs::Solve solve;
+  solve.add_inputids("in");
+  solve.add_mountids("");
+  solve.mutable_op()->mutable_exec()->mutable_meta()->add_args("false");
+  solve.mutable_file()->set_index(3);
+  Status status = UnknownError("x");
+  status.AddDetail("github.com/moby/buildkit/errdefs.Solve+json", solve.SerializeAsString());
+  google::rpc::Status wire;
+
+  ToRpcStatus(status, &wire);
+
+  EXPECT_EQ(wire.details(0).value(),
+            R"({"inputIDs":["in"],"mountIDs":[""],"op":{"exec":{"meta":{"args":["false"]}}},)"
+            R"("file":{"index":"3"}})");
+}
+
+TEST(GrpcStatus, AVersionTravelsAsANumber) {
+  errdefs::CompatibilityFeature feature;
+  feature.set_version(20);
+  feature.set_feature("x");
+  Status status = UnknownError("x");
+  status.AddDetail("github.com/moby/buildkit/errdefs.CompatibilityFeature+json",
+                   feature.SerializeAsString());
+  google::rpc::Status wire;
+
+  ToRpcStatus(status, &wire);
+
+  EXPECT_EQ(wire.details(0).value(), R"({"version":20,"feature":"x"})");
+}
+
 TEST(GrpcStatus, UnknownDetailsPassUnchanged) {
   Status status = NotFoundError("x");
   status.AddDetail("type.example/Thing", "\x01\x02");
