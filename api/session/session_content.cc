@@ -163,6 +163,10 @@ Status LiveSession::WriteContent(std::string_view store, const oci::Descriptor& 
   Status written = Transfer(*stream, blob, bytes);
   stream->WritesDone();
   if (!written.ok()) context.TryCancel();
+  // containerd's store answers the commit twice; the end comes after what is unread.
+  wire::WriteContentResponse ignored;
+  while (stream->Read(&ignored)) {
+  }
   Status finished = FromGrpc(stream->Finish());
   // Somebody else committed the same blob meanwhile.
   if (finished.code() == StatusCode::kAlreadyExists) return OkStatus();

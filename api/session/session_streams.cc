@@ -62,6 +62,9 @@ class OutputSink : public worker::ByteSink {
  private:
   Status Failure() {
     closed_ = true;
+    FileMessage ignored;
+    while (stream_->Read(&ignored)) {
+    }
     Status status = FromGrpc(stream_->Finish());
     return status.ok() ? UnavailableError("client ended the output early") : status;
   }
