@@ -70,7 +70,7 @@ StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveReq
   if (!checked.ok()) return Annotate(checked, "failed to load LLB");
   std::vector<std::shared_ptr<solver::CacheSource>> cache_sources;
   for (const frontend::CacheImport& import : request.cache_imports) {
-    if (auto source = build_->CacheSourceFor(import)) cache_sources.push_back(std::move(source));
+    cache_sources.push_back(build_->CacheSourceFor(import));
   }
   frontend::Result result;
   result.ref = std::make_shared<SolvedReference>(build_, request.definition, *std::move(edge),

@@ -58,10 +58,14 @@ StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
   });
   Outputs outputs;
   RETURN_IF_ERROR(Load(&outputs));
+  ASSIGN_OR_RETURN(cache_exports_, CacheExports::Configure(*context_));
   SchedulerEntry entry(*context_->services->scheduler, *context_);
   ASSIGN_OR_RETURN(frontend::Result result, Convert(stop));
   ASSIGN_OR_RETURN(worker::ExportSource source, Solve(result));
+  RETURN_IF_ERROR(cache_exports_.Plan(*context_, result));
   ASSIGN_OR_RETURN(BuildResponse response, Export(source, outputs, stop));
+  ASSIGN_OR_RETURN(BuildResponse cached, cache_exports_.Run(*context_, stop));
+  response.merge(cached);
   for (const auto& [key, value] : result.metadata) {
     if (key.starts_with("frontend.")) response[key] = value;
   }
@@ -147,6 +151,8 @@ StatusOr<BuildResponse> Build::ExportOne(const worker::ExportSource& source,
                                       .exporter_id = StrCat(index),
                                       .compatibility_version = request().compatibility_version,
                                       .progress = &progress,
+                                      .inline_cache = cache_exports_.Inline(
+                                          *context_, source, output.compression(), stop),
                                       .stop = stop};
         response = output.Export(source, context);
         return response.ok() ? OkStatus() : response.status();

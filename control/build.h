@@ -10,6 +10,7 @@
 
 #include "control/bridge.h"
 #include "control/build_context.h"
+#include "control/cache_export.h"
 #include "control/client_frontend.h"
 
 namespace kiln::control {
@@ -43,6 +44,7 @@ class Build {
   BuildContextPtr context_;
   std::unique_ptr<BuildBridge> bridge_;
   std::unique_ptr<ClientFrontend> client_;
+  CacheExports cache_exports_;
 };
 
 }  // namespace kiln::control

@@ -4,7 +4,7 @@
 #include <unordered_set>
 
 #include "base/strings.h"
-#include "control/vertex.h"
+#include "control/cache_import.h"
 #include "llb/proto/ops.pb.h"
 
 namespace kiln::control {
@@ -13,16 +13,6 @@ namespace {
 constexpr std::string_view kHostNetwork = "network.host";
 constexpr std::string_view kInsecure = "security.insecure";
 constexpr std::string_view kDevice = "device";
-
-std::string ImportName(const frontend::CacheImport& import) {
-  auto ref = import.attrs.find("ref");
-  if (import.type == "registry" && ref != import.attrs.end() && !ref->second.empty()) {
-    return ref->second;
-  }
-  std::string key = import.type;
-  for (const auto& [name, value] : import.attrs) key += StrCat(",", name, "=", value);
-  return StrCat(import.type, ":", Digest::Of(key).hex().substr(0, 16));
-}
 
 Status CheckOp(const pb::Op& op, const Entitlements& granted) {
   if (!op.has_exec()) return OkStatus();
@@ -73,22 +63,9 @@ Status CheckEntitlements(const llb::Edge& edge, const Entitlements& granted) {
 
 std::shared_ptr<solver::CacheSource> BuildContext::CacheSourceFor(
     const frontend::CacheImport& import) {
-  std::string name = ImportName(import);
   std::lock_guard lock(mutex_);
-  auto [entry, added] = cache_sources_.try_emplace(name);
-  if (!added) return entry->second;
-  StatusOr<std::shared_ptr<solver::CacheSource>> source =
-      UnknownError(StrCat("unknown cache importer: ", import.type));
-  if (services->import_cache) source = services->import_cache(import);
-  if (source.ok()) {
-    entry->second = *source;
-  } else {
-    // A cache that cannot be had is a failed vertex, never a failed build.
-    std::string vertex = StrCat("importing cache manifest from ", name);
-    RunInVertex(*progress, vertex, vertex, [&](solver::VertexProgress&) {
-      return source.status();
-    }).IgnoreError();
-  }
+  auto [entry, added] = cache_sources_.try_emplace(CacheImportName(import));
+  if (added) entry->second = NewCacheImport(import, services->caches, progress);
   return entry->second;
 }
 

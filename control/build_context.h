@@ -11,6 +11,7 @@
 #include "control/build_request.h"
 #include "control/progress_log.h"
 #include "control/services.h"
+#include "solver/cache_source.h"
 
 namespace kiln::control {
 
@@ -30,7 +31,7 @@ struct BuildContext {
   std::stop_source stop;
   Entitlements entitlements;
 
-  // The source of an import, made once per build and key.
+  // The source of an import, one object per build and name. Never null.
   std::shared_ptr<solver::CacheSource> CacheSourceFor(const frontend::CacheImport& import);
 
  private:

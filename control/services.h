@@ -9,10 +9,14 @@
 
 #include "cache/ref_store.h"
 #include "frontend/bridge.h"
-#include "solver/cache_source.h"
+#include "solver/op.h"
 #include "solver/scheduler.h"
 #include "worker/client_session.h"
 #include "worker/exporter/exporter.h"
+
+namespace kiln::worker {
+class CacheBackends;  // worker/remotecache/cache_backend.h
+}
 
 namespace kiln::control {
 
@@ -27,20 +31,16 @@ struct MetaQuery {
 };
 using MetaResolver = std::function<StatusOr<frontend::SourceMeta>(const MetaQuery&)>;
 
-// Makes the source of an imported cache; INVALID_ARGUMENT in the reference's words
-// for types and attributes that it does not know.
-using CacheImporter =
-    std::function<StatusOr<std::shared_ptr<solver::CacheSource>>(const frontend::CacheImport&)>;
-
 // Pointers are never null unless said so, and outlive every build.
 struct Services {
   solver::Scheduler* scheduler = nullptr;
+  solver::OpResolver* ops = nullptr;   // the scheduler's
   cache::RefStore* refs = nullptr;
   worker::SessionTable* sessions = nullptr;
   worker::ExporterTable* exporters = nullptr;
   std::map<std::string, std::unique_ptr<frontend::Frontend>> frontends = {};
   MetaResolver resolve_meta = {};      // may be empty: UNIMPLEMENTED
-  CacheImporter import_cache = {};     // may be empty: every type is unknown
+  worker::CacheBackends* caches = nullptr;  // may be null: every type is unknown
   std::vector<frontend::WorkerInfo> workers = {};
   std::vector<std::string> entitlements = {};  // that builds may be granted
   std::function<void()> after_build = {};      // may be empty; returns at once

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "oci/compress.h"
+#include "oci/manifest.h"
+
 namespace kiln::cache {
 namespace {
 
@@ -57,18 +60,33 @@ StatusOr<Json> ReadJson(BlobSource& source, const oci::Descriptor& blob) {
   return json;
 }
 
+// What the document is: its members decide, and what it says of itself must agree.
+StatusOr<std::string> TypeOf(const Json& json) {
+  bool manifest = json.contains("config") || json.contains("layers");
+  if (manifest && json.contains("manifests")) {
+    return InvalidArgumentError("invalid ambiguous manifest and manifest list");
+  }
+  std::string said = Text(json, "mediaType");
+  if (manifest ? oci::IsIndexType(said) : oci::IsManifestType(said)) {
+    return InvalidArgumentError("mediaType in manifest does not match manifest contents");
+  }
+  if (oci::IsIndexType(said) || oci::IsManifestType(said)) return said;
+  return std::string(manifest ? oci::kDockerManifest : oci::kDockerIndex);
+}
+
 // Collects documents; one per manifest that is a cache or carries one.
 class DocumentReader {
  public:
-  explicit DocumentReader(BlobSource& source) : source_(source) {}
+  DocumentReader(BlobSource& source, const std::function<void(std::string_view)>& root_type)
+      : source_(source), root_type_(root_type) {}
   std::vector<CacheDocument> documents;
 
   Status Read(const oci::Descriptor& blob, int depth) {
     if (depth > kMaxDepth) return InvalidArgumentError("cache index nests too deep");
     ASSIGN_OR_RETURN(Json json, ReadJson(source_, blob));
-    if (json.contains("manifests")) return ReadIndex(json, depth);
-    if (json.contains("layers") || json.contains("config")) return ReadManifest(json);
-    return InvalidArgumentError("unsupported or uninferrable manifest type");
+    ASSIGN_OR_RETURN(std::string type, TypeOf(json));
+    if (depth == 0 && root_type_) root_type_(type);
+    return oci::IsManifestType(type) ? ReadManifest(json) : ReadIndex(json, depth);
   }
 
  private:
@@ -155,123 +173,82 @@ class DocumentReader {
   }
 
   BlobSource& source_;
+  const std::function<void(std::string_view)>& root_type_;
 };
 
-Json WriteDescriptor(const oci::Descriptor& descriptor) {
-  Json json = {{"mediaType", descriptor.media_type},
-               {"digest", descriptor.digest.text()},
-               {"size", descriptor.size}};
-  for (const auto& [key, value] : descriptor.annotations) json["annotations"][key] = value;
-  return json;
-}
+// Annotations of a blob that say how it was packed; all others stay behind.
+constexpr std::string_view kPackingNotes[] = {"containerd.io/snapshot/stargz/toc.digest",
+                                              "io.containers.estargz.uncompressed-size",
+                                              kUncompressedNote};
 
-// A layer's media type in the other family of names.
-std::string ConvertType(const std::string& type, bool oci_types) {
-  constexpr std::pair<std::string_view, std::string_view> kPairs[] = {
-      {oci::kOciLayer, oci::kDockerLayer},
-      {oci::kOciLayerGzip, oci::kDockerLayerGzip},
-      {oci::kOciLayerZstd, oci::kDockerLayerZstd}};
-  for (const auto& [oci_name, docker_name] : kPairs) {
-    if (type == oci_name || type == docker_name) {
-      return std::string(oci_types ? oci_name : docker_name);
-    }
-  }
-  return type;
-}
-
-StatusOr<oci::Descriptor> PutJson(const PutBytes& put, const std::string& json,
+StatusOr<oci::Descriptor> PutJson(const PutBytes& put, CachePart part, const std::string& json,
                                   std::string_view media_type) {
   oci::Descriptor blob;
   blob.media_type = std::string(media_type);
   blob.digest = Digest::Of(json);
   blob.size = static_cast<int64_t>(json.size());
-  RETURN_IF_ERROR(put(blob, json));
+  RETURN_IF_ERROR(put(part, blob, json));
   return blob;
-}
-
-std::vector<Digest> BlobsOf(const CacheConfig& config, int top) {
-  std::vector<Digest> blobs;
-  for (int i = top; i != -1; i = config.layers[static_cast<size_t>(i)].parent) {
-    blobs.push_back(config.layers[static_cast<size_t>(i)].blob);
-  }
-  std::reverse(blobs.begin(), blobs.end());
-  return blobs;
 }
 
 }  // namespace
 
-StatusOr<std::vector<CacheDocument>> ReadCacheDocuments(BlobSource& source,
-                                                        const oci::Descriptor& root) {
-  DocumentReader reader(source);
+StatusOr<std::vector<CacheDocument>> ReadCacheDocuments(
+    BlobSource& source, const oci::Descriptor& root,
+    const std::function<void(std::string_view)>& root_type) {
+  DocumentReader reader(source, root_type);
   RETURN_IF_ERROR(reader.Read(root, 0));
   return std::move(reader.documents);
+}
+
+StatusOr<std::vector<oci::Descriptor>> ListedLayers(const CacheChains::Marshalled& cache,
+                                                    bool oci_types) {
+  std::vector<oci::Descriptor> layers;
+  for (const CacheConfig::Layer& layer : cache.config.layers) {
+    auto found = cache.blobs.find(layer.blob);
+    if (found == cache.blobs.end()) {
+      return InternalError(StrCat("missing blob ", layer.blob.text()));
+    }
+    const Layer& from = found->second.first;
+    oci::Descriptor& blob = layers.emplace_back(from.blob);
+    blob.media_type = oci::ConvertLayerMediaType(blob.media_type, oci_types);
+    std::erase_if(blob.annotations, [](const auto& note) {
+      return std::find(std::begin(kPackingNotes), std::end(kPackingNotes), note.first) ==
+             std::end(kPackingNotes);
+    });
+    if (!from.diff_id.digest.empty()) {
+      blob.annotations[std::string(kUncompressedNote)] = from.diff_id.digest.text();
+    }
+    if (from.created != Time{}) {
+      blob.annotations[std::string(kCreatedNote)] = FormatRfc3339Nano(from.created);
+    }
+  }
+  return layers;
 }
 
 StatusOr<oci::Descriptor> WriteCacheDocument(const CacheChains::Marshalled& cache,
                                              const WriteCacheOptions& options,
                                              const PutBytes& put) {
   if (options.image_manifest && !options.oci_types) {
-    return InvalidArgumentError(
+    return UnknownError(
         "invalid configuration for remote cache, OCI mediatypes are required for image-manifest "
         "cache format");
   }
-  ASSIGN_OR_RETURN(oci::Descriptor config,
-                   PutJson(put, FormatCacheConfig(cache.config), kCacheConfigType));
-  Json layers = Json::array();
-  for (const CacheConfig::Layer& layer : cache.config.layers) {
-    auto found = cache.blobs.find(layer.blob);
-    if (found == cache.blobs.end()) {
-      return InternalError(StrCat("missing blob ", layer.blob.text()));
-    }
-    oci::Descriptor blob = found->second.first.blob;
-    blob.media_type = ConvertType(blob.media_type, options.oci_types);
-    layers.push_back(WriteDescriptor(blob));
-  }
-  std::string_view type = options.image_manifest ? oci::kOciManifest
-                          : options.oci_types    ? oci::kOciIndex
-                                                 : oci::kDockerIndex;
-  Json manifest = {{"schemaVersion", 2}, {"mediaType", type}};
+  ASSIGN_OR_RETURN(std::vector<oci::Descriptor> layers, ListedLayers(cache, options.oci_types));
+  ASSIGN_OR_RETURN(oci::Descriptor config, PutJson(put, CachePart::kConfig,
+                                                   FormatCacheConfig(cache.config),
+                                                   kCacheConfigType));
   if (options.image_manifest) {
-    manifest["config"] = WriteDescriptor(config);
-    manifest["layers"] = std::move(layers);
-  } else {
-    layers.push_back(WriteDescriptor(config));
-    manifest["manifests"] = std::move(layers);
+    oci::Manifest manifest{.media_type = std::string(oci::kOciManifest)};
+    manifest.config = std::move(config);
+    manifest.layers = std::move(layers);
+    return PutJson(put, CachePart::kManifest, oci::ManifestJson(manifest), oci::kOciManifest);
   }
-  return PutJson(put, manifest.dump(), type);
-}
-
-StatusOr<std::string> InlineRecords(const CacheChains::Marshalled& cache,
-                                    const std::vector<Digest>& layers) {
-  auto place = [&](const Digest& blob) {
-    return std::find(layers.begin(), layers.end(), blob) - layers.begin();
-  };
-  std::vector<CacheConfig::Record> records = cache.config.records;
-  bool any = false;
-  for (CacheConfig::Record& record : records) {
-    std::vector<CacheConfig::Result> in_order;
-    for (const CacheConfig::Result& result : record.results) {
-      std::vector<Digest> blobs = BlobsOf(cache.config, result.layer);
-      CacheConfig::Chain chain{{}, {}};
-      bool whole = true;
-      bool ordered = blobs.size() <= layers.size();
-      for (size_t i = 0; i < blobs.size(); ++i) {
-        auto index = place(blobs[i]);
-        whole &= static_cast<size_t>(index) < layers.size();
-        ordered &= ordered && layers[i] == blobs[i];
-        chain.layers.push_back(static_cast<int>(index));
-      }
-      if (!whole) continue;
-      any = true;
-      if (ordered) {
-        in_order.push_back({static_cast<int>(blobs.size()) - 1, result.created});
-      } else {
-        record.chains.push_back(std::move(chain));
-      }
-    }
-    record.results = std::move(in_order);
-  }
-  return any ? FormatInlineRecords(records) : std::string();
+  std::string_view type = options.oci_types ? oci::kOciIndex : oci::kDockerIndex;
+  oci::Index index{.media_type = std::string(type)};
+  index.manifests = std::move(layers);
+  index.manifests.push_back(std::move(config));
+  return PutJson(put, CachePart::kManifest, oci::IndexJson(index), type);
 }
 
 }  // namespace kiln::cache

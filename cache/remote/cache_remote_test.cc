@@ -147,7 +147,7 @@ TEST(CacheDocument, ReadsBackWhatItWrote) {
   const WriteCacheOptions forms[] = {{true, true}, {false, true}, {false, false}};
   for (const WriteCacheOptions& form : forms) {
     FakeContentStore store;
-    auto put = [&](const oci::Descriptor& blob, std::string_view bytes) {
+    auto put = [&](CachePart, const oci::Descriptor& blob, std::string_view bytes) {
       return WriteBlob(store, bytes, blob.media_type).status();
     };
     auto marshalled = TwoSteps();
@@ -160,7 +160,7 @@ TEST(CacheDocument, ReadsBackWhatItWrote) {
     EXPECT_EQ((*documents)[0].layers.size(), 2u);
   }
   FakeContentStore store;
-  auto put = [](const oci::Descriptor&, std::string_view) { return OkStatus(); };
+  auto put = [](CachePart, const oci::Descriptor&, std::string_view) { return OkStatus(); };
   EXPECT_FALSE(WriteCacheDocument(TwoSteps(), {true, false}, put).ok());
 }
 

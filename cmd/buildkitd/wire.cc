@@ -25,6 +25,7 @@
 #include "solver/scheduler.h"
 #include "worker/exporter/exporter_table.h"
 #include "worker/exporter/image_push.h"
+#include "worker/remotecache/registry_cache.h"
 #include "worker/source/image/image_source.h"
 #include "worker/source/image/registry_origin.h"
 #include "worker/worker.h"
@@ -86,6 +87,7 @@ struct Daemon::Graph {
   std::unique_ptr<worker::ImageResolver> image_resolver;
   std::unique_ptr<worker::Worker> worker;
   std::unique_ptr<worker::ExporterTable> exporters;
+  std::unique_ptr<worker::CacheBackends> caches;
   std::unique_ptr<JobPool> exec_pool, network_pool, disk_pool;
   std::unique_ptr<solver::Scheduler> scheduler;
   control::Services services;
@@ -168,6 +170,10 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
        .push = worker::NewRegistryPush(registry, [this](const std::string& session) {
          return worker::NewSessionAuth(sessions, {session});
        })});
+  caches = std::make_unique<worker::CacheBackends>(*refs);
+  caches->Add("inline", worker::NewInlineCacheBackend());
+  caches->Add("local", worker::NewLocalCacheBackend(sessions));
+  caches->Add("registry", worker::NewRegistryCacheBackend(registry, sessions));
   return OkStatus();
 }
 
@@ -184,6 +190,8 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   services.refs = refs.get();
   services.sessions = &sessions;
   services.exporters = exporters.get();
+  services.caches = caches.get();
+  services.ops = worker.get();
   services.workers.push_back({facts.id, facts.labels, facts.platforms});
   services.resolve_meta = [this](const control::MetaQuery& query) {
     return ResolveMeta(*image_resolver, query);

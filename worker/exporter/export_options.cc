@@ -60,6 +60,22 @@ Attrs* MapOf(Annotations& annotations, std::string_view type) {
   return nullptr;
 }
 
+Status Validate(const ImageOptions& options) {
+  if (!options.oci_types.has_value()) return OkStatus();
+  bool oci = *options.oci_types;
+  if (options.compression.type == oci::Compression::kEstargz && !oci) {
+    return UnknownError(
+        "exporter option \"compression=estargz\" conflicts with \"oci-mediatypes=false\"");
+  }
+  if (options.oci_artifact.value_or(false) && !oci) {
+    return UnknownError(
+        "exporter option \"oci-artifact=true\" conflicts with \"oci-mediatypes=false\"");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
 Status ParseCompression(const Attrs& attrs, cache::CompressionOptions& options) {
   auto find = [&](const char* key) {
     auto it = attrs.find(key);
@@ -95,22 +111,6 @@ Status ParseCompression(const Attrs& attrs, cache::CompressionOptions& options) 
   }
   return OkStatus();
 }
-
-Status Validate(const ImageOptions& options) {
-  if (!options.oci_types.has_value()) return OkStatus();
-  bool oci = *options.oci_types;
-  if (options.compression.type == oci::Compression::kEstargz && !oci) {
-    return UnknownError(
-        "exporter option \"compression=estargz\" conflicts with \"oci-mediatypes=false\"");
-  }
-  if (options.oci_artifact.value_or(false) && !oci) {
-    return UnknownError(
-        "exporter option \"oci-artifact=true\" conflicts with \"oci-mediatypes=false\"");
-  }
-  return OkStatus();
-}
-
-}  // namespace
 
 Status ParseFlag(std::string_view key, std::string_view value, bool* flag) {
   *flag = true;

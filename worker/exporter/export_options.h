@@ -51,6 +51,9 @@ StatusOr<ImageOptions> TakeImageOptions(Attrs& attrs);
 // Fills in what depends on the build, and checks for conflicts.
 Status CompleteImageOptions(ImageOptions& options, bool default_oci_types, int compatibility);
 
+// compression, force-compression, compression-level. Leaves `options` alone if absent.
+Status ParseCompression(const Attrs& attrs, cache::CompressionOptions& options);
+
 // "" counts as true.
 Status ParseFlag(std::string_view key, std::string_view value, bool* flag);
 

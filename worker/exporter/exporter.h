@@ -1,6 +1,7 @@
 // Exporter: a Result becomes an image, an archive, files, a push.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,7 +34,7 @@ struct ExportAttestation {
 };
 
 // What is exported: refs are evaluated. Metadata keys are the frontend's, and
-// "containerimage.inlinecache"-like additions of control, per platform "key/id".
+// additions of control, per platform "key/id".
 struct ExportSource {
   std::optional<cache::Ref> ref;             // single result (an empty Ref is scratch)
   std::map<std::string, cache::Ref> refs;    // by platform id
@@ -41,12 +42,17 @@ struct ExportSource {
   std::map<std::string, std::vector<ExportAttestation>> attestations;
 };
 
+// The value of "moby.buildkit.cache.v0" for an image's config, by platform id as in
+// ExportSource::refs ("" for a single result). "" if there is nothing to say. Blocks.
+using InlineCacheFn = std::function<StatusOr<std::string>(const std::string& platform_id)>;
+
 struct ExportContext {
   std::string build_id;
   std::string session_id;
   std::string exporter_id;                   // which of the request's exporters this is
   int compatibility_version = 0;
   solver::VertexProgress* progress = nullptr;  // the "exporting to …" vertex
+  InlineCacheFn inline_cache = {};             // null: none is wanted
   std::stop_token stop;
 };
 

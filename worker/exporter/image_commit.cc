@@ -45,6 +45,7 @@ class Commit {
   StatusOr<std::optional<int64_t>> EpochOf(std::string_view platform_id) const;
   StatusOr<std::vector<ImageLayer>> LayersOf(const cache::Ref* ref, const std::string& base_config,
                                              std::optional<int64_t> epoch);
+  Status PrepareInline(const std::vector<ExportPlatform>& platforms);
   StatusOr<Descriptor> WriteManifest(const cache::Ref* ref, const std::string& id,
                                      const std::vector<ImageLayer>& layers,
                                      const Annotations& annotations,
@@ -59,6 +60,7 @@ class Commit {
   const ExportSource& source_;
   const ImageOptions& options_;
   const ExportContext& context_;
+  std::map<std::string, std::string> inline_caches_;  // by platform id
   CommittedImage image_;
 };
 
@@ -133,6 +135,7 @@ Status Commit::Single(const std::vector<ExportPlatform>& platforms) {
     ProgressLine line(context_, "exporting layers");
     ASSIGN_OR_RETURN(layers, LayersOf(ref, base, epoch));
   }
+  RETURN_IF_ERROR(PrepareInline(platforms));
   Annotations annotations = AnnotationsFor(options_.annotations, nullptr);
   if (!annotations.index.empty() || !annotations.index_descriptor.empty()) {
     return UnknownError("index annotations not supported for single platform export");
@@ -156,6 +159,7 @@ Status Commit::Multiple(const std::vector<ExportPlatform>& platforms) {
       layers.push_back(std::move(own));
     }
   }
+  RETURN_IF_ERROR(PrepareInline(platforms));
   Annotations shared = AnnotationsFor(options_.annotations, nullptr);
   oci::Index index{.media_type = std::string(*options_.oci_types ? oci::kOciIndex
                                                                  : oci::kDockerIndex)};
@@ -177,6 +181,15 @@ Status Commit::Multiple(const std::vector<ExportPlatform>& platforms) {
   return OkStatus();
 }
 
+Status Commit::PrepareInline(const std::vector<ExportPlatform>& platforms) {
+  if (!context_.inline_cache) return OkStatus();
+  ProgressLine line(context_, "preparing layers for inline cache");
+  for (const ExportPlatform& platform : platforms) {
+    ASSIGN_OR_RETURN(inline_caches_[platform.id], context_.inline_cache(platform.id));
+  }
+  return OkStatus();
+}
+
 StatusOr<std::string> Commit::ConfigOf(const cache::Ref* ref, const std::string& id,
                                        const std::vector<ImageLayer>& layers,
                                        std::optional<int64_t> epoch) const {
@@ -189,7 +202,9 @@ StatusOr<std::string> Commit::ConfigOf(const cache::Ref* ref, const std::string&
   }
   patch.epoch = epoch;
   patch.base_config = PlatformValue(source_.metadata, "containerimage.base.config", id);
-  patch.inline_cache = PlatformValue(source_.metadata, "containerimage.inlinecache", id);
+  if (auto cache = inline_caches_.find(id); cache != inline_caches_.end()) {
+    patch.inline_cache = cache->second;
+  }
   return PatchImageConfig(PlatformValue(source_.metadata, "containerimage.config", id), patch);
 }
 

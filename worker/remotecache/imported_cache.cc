@@ -12,12 +12,14 @@ Status ImportedCache::Open(const std::vector<std::string>& sessions) {
     ASSIGN_OR_RETURN(CacheOrigin::Opened opened, origin_.open(sessions));
     blobs_ = std::move(opened.blobs);
     ASSIGN_OR_RETURN(std::vector<cache::CacheDocument> documents,
-                     cache::ReadCacheDocuments(*blobs_, opened.root));
+                     cache::ReadCacheDocuments(*blobs_, opened.root, origin_.on_type));
     for (const cache::CacheDocument& document : documents) {
       RETURN_IF_ERROR(graph_.Add(document, &keys_));
     }
     return OkStatus();
   }();
+  origin_.on_type = {};  // may name what ends with the build
+  origin_.open = {};
   return *opened_;
 }
 
@@ -40,39 +42,6 @@ StatusOr<std::vector<solver::CacheSource::Loaded>> ImportedCache::Load(
     loaded.push_back({entry.key, chain[entry.layers.size() - 1].Clone(), entry.created});
   }
   return loaded;
-}
-
-StatusOr<CacheOrigin> LocalCacheOrigin(const std::map<std::string, std::string>& attrs,
-                                       SessionTable& sessions) {
-  auto attribute = [&](const char* name) {
-    auto entry = attrs.find(name);
-    return entry == attrs.end() ? std::string() : entry->second;
-  };
-  std::string digest_text = attribute("digest");
-  if (digest_text.empty()) {
-    return InvalidArgumentError("local cache importer requires explicit digest");
-  }
-  ASSIGN_OR_RETURN(Digest digest, Digest::Parse(digest_text));
-  std::string folder = attribute("src");
-  if (folder.empty()) return InvalidArgumentError("local cache importer requires src");
-  CacheOrigin origin;
-  origin.name = "local:" + folder;
-  // The folder is one of a client's: the digest tells whether two clients mean the same.
-  origin.id = StrCat("local:", folder, "@", digest_text);
-  origin.open = [store = "local:" + folder, digest,
-                 &sessions](const std::vector<std::string>& ids) -> StatusOr<CacheOrigin::Opened> {
-    if (ids.empty()) {
-      return FailedPreconditionError("local cache exporter/importer requires session");
-    }
-    ASSIGN_OR_RETURN(ClientSessionPtr session, sessions.Get(ids[0], std::chrono::seconds(5)));
-    ASSIGN_OR_RETURN(cache::BlobStat stat, session->StatContent(store, digest));
-    CacheOrigin::Opened opened;
-    opened.blobs = session->Content(store);
-    opened.root.digest = digest;
-    opened.root.size = stat.size;
-    return opened;
-  };
-  return origin;
 }
 
 }  // namespace kiln::worker

@@ -28,6 +28,8 @@ struct CacheOrigin {
   };
   // Blocks; called once.
   std::function<StatusOr<Opened>(const std::vector<std::string>& sessions)> open;
+  // Told the media type of the root; may be null.
+  std::function<void(std::string_view type)> on_type = {};
 };
 
 // Thread-safe.
@@ -51,9 +53,5 @@ class ImportedCache : public solver::CacheSource {
   cache::MemoryKeyIndex keys_;
   cache::ImportedGraph graph_;
 };
-
-// type=local: attributes src and digest; the folder is the client's.
-StatusOr<CacheOrigin> LocalCacheOrigin(const std::map<std::string, std::string>& attrs,
-                                       SessionTable& sessions);
 
 }  // namespace kiln::worker

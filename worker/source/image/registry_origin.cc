@@ -150,6 +150,11 @@ std::shared_ptr<oci::RegistryAuth> NewSessionAuth(SessionTable& sessions,
   return std::make_shared<SessionAuth>(sessions, std::move(session_ids));
 }
 
+std::shared_ptr<cache::BlobSource> NewRegistryBlobs(std::shared_ptr<oci::Registry> registry,
+                                                    oci::RegistryCall call) {
+  return std::make_shared<RegistryBlobs>(std::move(registry), std::move(call));
+}
+
 RegistryOriginFn NewRegistryOrigins(std::shared_ptr<oci::Registry> registry,
                                     SessionTable& sessions) {
   return [registry = std::move(registry), &sessions](const ImageQuery& query) {

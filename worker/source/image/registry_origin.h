@@ -15,6 +15,10 @@ namespace kiln::worker {
 std::shared_ptr<oci::RegistryAuth> NewSessionAuth(SessionTable& sessions,
                                                   std::vector<std::string> session_ids);
 
+// Blobs and manifests of one repository; nothing is asked before one is opened.
+std::shared_ptr<cache::BlobSource> NewRegistryBlobs(std::shared_ptr<oci::Registry> registry,
+                                                    oci::RegistryCall call);
+
 // Both must outlive the origins. For ImageSourceOptions::registry.
 RegistryOriginFn NewRegistryOrigins(std::shared_ptr<oci::Registry> registry,
                                     SessionTable& sessions);

@@ -1,0 +1,118 @@
+// Layers first and several at a time, then the config, then the manifest that names them.
+#include "worker/remotecache/document_export.h"
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "oci/manifest.h"
+#include "worker/exporter/export_options.h"
+
+namespace kiln::worker {
+namespace {
+
+constexpr size_t kLayersAtOnce = 4;
+
+class DocumentExporter : public CacheExporter {
+ public:
+  DocumentExporter(std::string name, DocumentExportOptions options,
+                   std::unique_ptr<BlobTarget> target)
+      : name_(std::move(name)), options_(std::move(options)), target_(std::move(target)) {}
+
+  std::string name() const override { return name_; }
+  cache::CompressionOptions compression() const override { return options_.compression; }
+  StatusOr<CacheAttrs> Write(const cache::CacheChains::Marshalled& cache,
+                             solver::VertexProgress& progress, std::stop_token stop) override;
+
+ private:
+  Status WriteLayers(const cache::CacheChains::Marshalled& cache, solver::VertexProgress& progress,
+                     std::stop_token stop);
+
+  std::string name_;
+  DocumentExportOptions options_;
+  std::unique_ptr<BlobTarget> target_;
+};
+
+Status DocumentExporter::WriteLayers(const cache::CacheChains::Marshalled& cache,
+                                     solver::VertexProgress& progress, std::stop_token stop) {
+  // The same blob may stand on several parents; it is written once.
+  std::vector<const std::pair<cache::Layer, std::shared_ptr<cache::BlobSource>>*> layers;
+  for (const auto& [digest, blob] : cache.blobs) layers.push_back(&blob);
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  Status failure;
+  auto work = [&] {
+    for (size_t i = next++; i < layers.size(); i = next++) {
+      {
+        std::lock_guard lock(mutex);
+        if (!failure.ok()) return;
+      }
+      const auto& [layer, source] = *layers[i];
+      solver::StatusLine line(progress, StrCat("writing layer ", layer.blob.digest.text()));
+      Status put = target_->PutLayer(layer.blob, *source, stop);
+      if (put.ok()) continue;
+      std::lock_guard lock(mutex);
+      if (failure.ok()) failure = Annotate(put, "error writing layer blob");
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < std::min(layers.size(), kLayersAtOnce); ++i) threads.emplace_back(work);
+    work();
+  }
+  return failure;
+}
+
+StatusOr<CacheAttrs> DocumentExporter::Write(const cache::CacheChains::Marshalled& cache,
+                                             solver::VertexProgress& progress,
+                                             std::stop_token stop) {
+  if (cache.config.layers.empty()) {
+    solver::StatusLine(progress, "skipping cache export for empty result");
+    return CacheAttrs();
+  }
+  RETURN_IF_ERROR(WriteLayers(cache, progress, stop));
+  auto put = [&](cache::CachePart part, const oci::Descriptor& blob, std::string_view bytes) {
+    bool config = part == cache::CachePart::kConfig;
+    std::string_view doing = config                        ? "writing config "
+                             : options_.form.image_manifest ? "writing cache image manifest "
+                                                            : "writing cache manifest ";
+    solver::StatusLine line(progress, StrCat(doing, blob.digest.text()));
+    Status done = target_->PutBytes(part, blob, bytes, stop);
+    if (done.ok()) return done;
+    return Annotate(done, config ? "error writing config blob" : "error writing manifest blob");
+  };
+  ASSIGN_OR_RETURN(oci::Descriptor manifest, cache::WriteCacheDocument(cache, options_.form, put));
+  return CacheAttrs{{"cache.manifest", oci::DescriptorJson(manifest)}};
+}
+
+}  // namespace
+
+std::string CacheAttr(const CacheAttrs& attrs, const std::string& key) {
+  auto entry = attrs.find(key);
+  return entry == attrs.end() ? std::string() : entry->second;
+}
+
+Status ParseCacheFlag(const CacheAttrs& attrs, const std::string& key, bool* value) {
+  auto entry = attrs.find(key);
+  if (entry == attrs.end() || ParseBool(entry->second, value)) return OkStatus();
+  return UnknownError(StrCat("failed to parse ", key, ": strconv.ParseBool: parsing ",
+                             Quote(entry->second), ": invalid syntax"));
+}
+
+StatusOr<DocumentExportOptions> ParseDocumentExport(const CacheAttrs& attrs) {
+  DocumentExportOptions options;
+  RETURN_IF_ERROR(ParseCompression(attrs, options.compression));
+  RETURN_IF_ERROR(ParseCacheFlag(attrs, "oci-mediatypes", &options.form.oci_types));
+  // Without a word, the form that the media types allow.
+  options.form.image_manifest = attrs.contains("image-manifest") || options.form.oci_types;
+  RETURN_IF_ERROR(ParseCacheFlag(attrs, "image-manifest", &options.form.image_manifest));
+  return options;
+}
+
+std::unique_ptr<CacheExporter> NewDocumentExporter(std::string name, DocumentExportOptions options,
+                                                   std::unique_ptr<BlobTarget> target) {
+  return std::make_unique<DocumentExporter>(std::move(name), std::move(options),
+                                            std::move(target));
+}
+
+}  // namespace kiln::worker
