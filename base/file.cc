@@ -166,7 +166,9 @@ Status MakeDirs(const std::string& path, mode_t mode) {
     return ErrnoStatus(ENOTDIR, StrCat("mkdir ", path));
   }
   std::string parent = DirName(path);
-  if (errno != ENOENT || parent == path) {
+  // Of a path below a file, the file is named, as in Go.
+  bool missing = errno == ENOENT || errno == ENOTDIR;
+  if (!missing || parent == path) {
     return ErrnoStatus(errno, StrCat("mkdir ", path));
   }
   RETURN_IF_ERROR(MakeDirs(parent, mode));

@@ -38,6 +38,10 @@ StatusOr<BuildResponse> Controller::Solve(BuildRequest request, std::stop_token 
 }
 
 void Controller::Record(Build& build, Time created, const StatusOr<BuildResponse>* response) {
+  if (response != nullptr && !build.request().internal) {
+    metrics_.Record(response->status(), build.progress().counts(),
+                    static_cast<double>(Now().nanos - created.nanos) / 1e9);
+  }
   if (history_ == nullptr || !make_record_ || build.request().internal) return;
   BuildOutcome outcome{.request = build.request(),
                        .created = created,

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "control/build.h"
+#include "control/build_metrics.h"
 #include "control/history.h"
 
 namespace kiln::control {
@@ -45,6 +46,7 @@ class Controller {
   StatusOr<std::shared_ptr<Build>> ClientDriven(const std::string& id, std::stop_token stop);
 
   History* history() { return history_; }
+  const BuildMetrics& metrics() const { return metrics_; }
   size_t running();
 
  private:
@@ -56,6 +58,7 @@ class Controller {
   const Services& services_;
   History* history_;
   RecordMaker make_record_;
+  BuildMetrics metrics_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<std::string, std::shared_ptr<Build>> builds_;

@@ -8,6 +8,7 @@
 #include <toml++/toml.h>
 
 #include "base/file.h"
+#include "cmd/buildkitd/toml_fault.h"
 
 namespace kiln::buildkitd {
 namespace {
@@ -301,18 +302,6 @@ void ReadBuilds(const Reader& root, Config* config) {
                      &config->max_registry_concurrency);
 }
 
-// The words of the reference's parser for the mistakes that people make.
-std::string SyntaxText(std::string_view text) {
-  if (Contains(text, "redefine existing")) {
-    size_t open = text.find('\'');
-    size_t close = open == std::string_view::npos ? open : text.find('\'', open + 1);
-    if (close != std::string_view::npos) {
-      return StrCat("key ", text.substr(open + 1, close - open - 1), " is already defined");
-    }
-  }
-  return std::string(text);
-}
-
 }  // namespace
 
 StatusOr<DiskSpace> ParseDiskSpace(std::string_view text) {
@@ -375,7 +364,7 @@ StatusOr<Config> ParseConfig(std::string_view toml_text) {
     table = toml::parse(toml_text);
   } catch (const toml::parse_error& error) {
     return InvalidArgumentError(
-        StrCat("failed to parse config: toml: ", SyntaxText(error.description())));
+        StrCat("failed to parse config: toml: ", TomlFault(error.description())));
   }
   Config config;
   Status status;

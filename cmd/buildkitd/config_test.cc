@@ -22,6 +22,16 @@ TEST(Config, MistakesAreNamedInTheReferencesWords) {
        "config.OCIConfig.Enabled of type *bool"},
       {"[[worker.oci.gcpolicy]]\nmaxUsedSpace = \"much\"",
        "failed to parse config: toml: invalid disk space much"},
+      {"root = \n", "failed to parse config: toml: incomplete number"},
+      {"root\n", "failed to parse config: toml: expected character ="},
+      {"a = [1\n",
+       "failed to parse config: toml: expected character ] but the document ended here"},
+      {"a = [1 2]\n", "failed to parse config: toml: array elements must be separated by commas"},
+      {"a = \"x\n", "failed to parse config: toml: basic strings cannot have new lines"},
+      {"= 1\n", "failed to parse config: toml: invalid character at start of key: ="},
+      {"a = 1 b = 2\n", "failed to parse config: toml: expected newline but got U+0062 'b'"},
+      {"a = tru\n", "failed to parse config: toml: expected 'true'"},
+      {"[[worker\n", "failed to parse config: toml: expected character ]"},
       {"root = \"/a\"\nroot = \"/b\"", "failed to parse config: toml: key root is already defined"},
   };
   for (const auto& c : cases) {

@@ -1,6 +1,7 @@
 // buildkitd: flags, lock, listeners, the object graph, then waiting for a signal.
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,10 +9,12 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "cmd/buildkitd/debug_server.h"
 #include "cmd/buildkitd/flags.h"
 #include "cmd/buildkitd/listeners.h"
 #include "cmd/buildkitd/root_lock.h"
 #include "cmd/buildkitd/service_notify.h"
+#include "cmd/buildkitd/thread_stacks.h"
 #include "cmd/buildkitd/wire.h"
 
 namespace kiln::buildkitd {
@@ -63,6 +66,11 @@ Status RunDaemon(const Config& config, const sigset_t& end) {
         "rootless mode requires to be executed as the mapped root in a user namespace; you may "
         "use RootlessKit for setting up the namespace");
   }
+  std::unique_ptr<DebugServer> debug;
+  if (!config.debug_address.empty()) {
+    PrepareThreadStacks();
+    ASSIGN_OR_RETURN(debug, DebugServer::Open(config.debug_address));
+  }
   ASSIGN_OR_RETURN(RootLock lock, RootLock::Take(config.root));
   ASSIGN_OR_RETURN(Listeners listeners, Listeners::Open(config));
   ASSIGN_OR_RETURN(auto daemon, Daemon::Open(config));
@@ -70,6 +78,7 @@ Status RunDaemon(const Config& config, const sigset_t& end) {
   listeners.Prepare(daemon->server());
   RETURN_IF_ERROR(daemon->server().Start());
   RETURN_IF_ERROR(listeners.Serve(daemon->server()));
+  if (debug != nullptr) debug->Show(daemon->debug_sources());
   NotifyService("READY=1");
 
   int signal = 0;
@@ -78,8 +87,27 @@ Status RunDaemon(const Config& config, const sigset_t& end) {
   NotifyService("STOPPING=1");
   // A build that does not end must not keep the daemon: state is safe at any instant.
   alarm(kGraceSeconds);
+  if (debug != nullptr) debug->Forget();
   daemon.reset();
   return CancelledError("got SIGTERM/SIGINT, forcing shutdown");
+}
+
+// The C library keeps two signals for itself, so that posix_spawn cannot reset them for a
+// child. If they came ignored, steps would inherit that.
+void ResetHiddenSignals() {
+  struct KernelAction {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)();
+    unsigned long mask;
+  };
+  for (int number : {32, 33}) {
+    KernelAction now{}, usual{};
+    constexpr size_t kMaskBytes = sizeof now.mask;
+    if (syscall(SYS_rt_sigaction, number, nullptr, &now, kMaskBytes) != 0) continue;
+    if (now.handler != SIG_IGN) continue;
+    syscall(SYS_rt_sigaction, number, &usual, nullptr, kMaskBytes);
+  }
 }
 
 std::string AbsolutePath(const std::string& path) {
@@ -94,6 +122,7 @@ int Main(int argc, char** argv) {
   // Modes come from clients and images; a mask would change them.
   umask(0);
   signal(SIGPIPE, SIG_IGN);
+  ResetHiddenSignals();
   sigset_t end = EndSignals();
   pthread_sigmask(SIG_BLOCK, &end, nullptr);
   auto line = ParseCommandLine(argc, argv);

@@ -16,11 +16,13 @@
 #include "cache/index/stored_key_index.h"
 #include "cache/ref_store.h"
 #include "cmd/buildkitd/listen.h"
+#include "cmd/buildkitd/metrics_text.h"
 #include "cmd/buildkitd/source_meta.h"
 #include "cmd/buildkitd/worker_facts.h"
 #include "control/controller.h"
 #include "control/garbage_collector.h"
 #include "frontend/frontend.h"
+#include "oci/reference.h"
 #include "oci/registry.h"
 #include "solver/scheduler.h"
 #include "worker/exporter/exporter_table.h"
@@ -72,6 +74,15 @@ oci::RegistryHosts RegistryHostsOf(const Config& config) {
   return hosts;
 }
 
+// Names of images that may be frontends; checked when the daemon starts.
+Status CheckAllowedRepositories(const Config& config) {
+  if (!config.gateway_enabled.value_or(true)) return OkStatus();
+  for (const std::string& name : config.gateway_allowed_repositories) {
+    RETURN_IF_ERROR(oci::ParseReference(name).status());
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 // Destroyed from the bottom up.
@@ -108,6 +119,13 @@ Daemon::~Daemon() {
   if (graph_->server != nullptr) graph_->server->Stop();
 }
 api::Server& Daemon::server() { return *graph_->server; }
+DebugSources Daemon::debug_sources() {
+  control::Controller* controller = graph_->controller.get();
+  return {.metrics = [controller] { return BuildMetricsText(controller->metrics().Get()); },
+          .requests = [controller] {
+            return StrCat("<tr><td>builds</td><td>", controller->running(), "</td></tr>\n");
+          }};
+}
 
 StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   std::unique_ptr<Daemon> daemon(new Daemon);
@@ -117,6 +135,7 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   RETURN_IF_ERROR(graph.OpenTraces(config));
   RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
+  RETURN_IF_ERROR(CheckAllowedRepositories(config));
   graph.StartSolver();
   graph.StartControl(config, std::move(facts));
   return daemon;

@@ -5,6 +5,7 @@
 
 #include "api/server/server.h"
 #include "cmd/buildkitd/config.h"
+#include "cmd/buildkitd/debug_server.h"
 
 namespace kiln::buildkitd {
 
@@ -16,6 +17,8 @@ class Daemon {
   ~Daemon();  // stops the server, then everything below it
 
   api::Server& server();
+  // What the debug server shows of it; works as long as this lives.
+  DebugSources debug_sources();
 
  private:
   struct Graph;
