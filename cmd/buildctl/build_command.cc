@@ -1,6 +1,7 @@
 // buildctl build.
 #include <fcntl.h>
 #include <google/protobuf/util/json_util.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include "cmd/buildctl/commands.h"
 #include "cmd/buildctl/common.h"
 #include "cmd/buildctl/interrupt.h"
+#include "cmd/buildctl/json_fault.h"
 #include "cmd/buildctl/progress_feed.h"
 #include "cmd/buildctl/stdin_llb.h"
 #include "llb/proto/ops.pb.h"
@@ -27,14 +29,13 @@ namespace {
 
 StatusOr<std::string> ReadPolicy(const std::string& file) {
   ASSIGN_OR_RETURN(std::string text, ReadFile(file));
-  nlohmann::json document = nlohmann::json::parse(text, nullptr, false);
+  std::string fault = JsonFault(text);
   moby::buildkit::v1::sourcepolicy::Policy policy;
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;
   auto status = google::protobuf::util::JsonStringToMessage(text, &policy, options);
-  if (document.is_discarded() || !status.ok()) {
-    std::string reason = document.is_discarded() ? "invalid character in JSON text"
-                                                 : std::string(status.message());
+  if (!fault.empty() || !status.ok()) {
+    std::string reason = fault.empty() ? std::string(status.message()) : fault;
     return UnknownError(
         StrCat("failed to unmarshal source-policy-file ", Quote(file), ": ", reason));
   }
@@ -91,6 +92,12 @@ Status FillRequest(const Invocation& call, api::BuildRequest& request) {
   return OkStatus();
 }
 
+// These files have the reference's mode whatever the umask is.
+Status WriteForAll(const std::string& file, std::string_view text) {
+  RETURN_IF_ERROR(WriteFileAtomic(file, text, 0666));
+  return ::chmod(file.c_str(), 0666) == 0 ? OkStatus() : ErrnoStatus(errno, StrCat("chmod ", file));
+}
+
 Status WriteMetadata(const std::string& file, const std::map<std::string, std::string>& response) {
   GoJsonObject out;
   for (const auto& [key, value] : response) {
@@ -103,7 +110,7 @@ Status WriteMetadata(const std::string& file, const std::map<std::string, std::s
       out.String(key, value);
     }
   }
-  return WriteFileAtomic(file, GoJsonIndent(out.Finish()), 0666);
+  return WriteForAll(file, GoJsonIndent(out.Finish()));
 }
 
 void PrintSubrequest(const std::map<std::string, std::string>& metadata) {
@@ -185,7 +192,7 @@ Status RunBuild(const Invocation& call) {
   api::BuildResult result;
   Status status = Drive(call, *client, std::move(request), watchers, &result);
   if (std::string file = call.Text("ref-file"); !file.empty()) {
-    WriteFileAtomic(file, ref, 0666).IgnoreError();
+    WriteForAll(file, ref).IgnoreError();
   }
   RETURN_IF_ERROR(status);
   if (std::string file = call.Text("metadata-file");

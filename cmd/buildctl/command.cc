@@ -83,6 +83,7 @@ class Parser {
   bool help() const { return help_; }
   bool version() const { return version_; }
   const std::string& unknown() const { return unknown_; }
+  bool misused() const { return misused_ || path_.size() == 1; }
 
  private:
   void Descend(const std::vector<std::string>& words);
@@ -95,6 +96,7 @@ class Parser {
   bool help_ = false;
   bool version_ = false;
   std::string unknown_;
+  bool misused_ = false;  // the fault is before the first command
   std::vector<size_t> command_positions_;
 };
 
@@ -115,6 +117,7 @@ void Parser::Descend(const std::vector<std::string>& words) {
     if (word == "--") return;
     if (word.size() > 1 && word[0] == '-') {
       const Flag* flag = FindFlag(word);
+      if (flag == nullptr && word != "--help" && word != "-h" && path_.size() == 1) misused_ = true;
       if (flag != nullptr && flag->kind != Kind::kBool && !Contains(word, "=")) ++i;
       continue;
     }
@@ -218,7 +221,7 @@ int RunCommandLine(const Command& root, int argc, const char* const* argv,
   std::string help = HelpText(parser.path());
   if (!status.ok()) {
     std::fprintf(stderr, "Incorrect Usage: %s\n\n", status.message().c_str());
-    if (parser.path().size() == 1) std::fputs(help.c_str(), stdout);
+    if (parser.misused()) std::fputs(HelpText({&root}).c_str(), stdout);
     fail(status);
     return 1;
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "base/units.h"
 
 namespace kiln::buildctl {
 namespace {
@@ -49,6 +50,17 @@ std::string Printed(const Json& value) {
     return out + "]";
   }
   return value.dump();
+}
+
+// A field's value as Go prints it, which depends on the type that JSON does not keep.
+std::string PrintedField(const Json& value, std::string_view member) {
+  if (value.is_null() && member == "lastUsedAt") return "<nil>";
+  if (value.is_null() && !member.empty()) return "[]";
+  if (value.is_number() && member == "keepDuration") return FormatDuration(value.get<int64_t>());
+  if (value.is_string() && member.ends_with("edAt")) {
+    return ReplaceAll(ReplaceAll(value.get<std::string>(), "T", " "), "Z", " +0000 UTC");
+  }
+  return Printed(value);
 }
 
 }  // namespace
@@ -142,7 +154,7 @@ class TemplateRun {
       column_ = node.column;
       ASSIGN_OR_RETURN(Json value, Pipeline(node.text, dot));
       if (node.kind == Kind::kAction) {
-        out_ += Printed(value);
+        out_ += PrintedField(value, member_);
       } else if (!Truth(value)) {
         RETURN_IF_ERROR(Nodes(node.otherwise, dot));
       } else if (node.kind == Kind::kRange) {
@@ -158,6 +170,7 @@ class TemplateRun {
     StatusOr<Json> value = Json();
     bool first = true;
     for (std::string_view command : SplitTop(text, '|')) {
+      member_.clear();
       ASSIGN_OR_RETURN(Json next, Call(TrimSpace(command), dot, first ? nullptr : &*value));
       value = std::move(next);
       first = false;
@@ -200,6 +213,7 @@ class TemplateRun {
       args.push_back(std::move(arg));
     }
     if (piped != nullptr) args.push_back(*piped);
+    member_.clear();
     return Function(name, args);
   }
 
@@ -267,7 +281,9 @@ class TemplateRun {
       const Json* found = nullptr;
       if (value.is_object()) {
         for (const auto& [member, part] : value.items()) {
-          if (IsField(member, field) || member == field) found = &part;
+          if (!IsField(member, field) && member != field) continue;
+          found = &part;
+          member_ = member;
         }
       }
       if (found == nullptr && !type_.empty()) {
@@ -282,6 +298,7 @@ class TemplateRun {
 
   const std::string& type_;
   size_t column_ = 0;
+  std::string member_;  // the field that the value in hand comes from, if any
   std::string out_;
 };
 

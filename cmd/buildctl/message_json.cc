@@ -72,12 +72,10 @@ std::string Capital(std::string name) {
   return name;
 }
 
-// The reference prints these structs by hand: numbers of inputs are always there.
-void FixFileAction(const Message& message, Json& out) {
-  if (message.GetDescriptor()->full_name() != "pb.FileAction") return;
-  for (const char* name : {"input", "secondaryInput", "output"}) {
-    if (!out.contains(name)) out[name] = 0;
-  }
+// The reference prints this struct by hand: numbers of inputs are always there.
+bool AlwaysShown(const FieldDescriptor& field) {
+  return field.containing_type()->full_name() == "pb.FileAction" && !field.is_repeated() &&
+         field.cpp_type() == FieldDescriptor::CPPTYPE_INT64;
 }
 
 }  // namespace
@@ -86,7 +84,7 @@ Json MessageJson(const Message& message) {
   const auto* type = message.GetDescriptor();
   const Reflection& r = *message.GetReflection();
   Json out = Json::object();
-  if (type->full_name() == "pb.Op") out["Op"] = Json::object();
+  const bool is_op = type->full_name() == "pb.Op";
   for (int i = 0; i < type->field_count(); ++i) {
     const FieldDescriptor& f = *type->field(i);
     if (f.is_map()) {
@@ -95,15 +93,16 @@ Json MessageJson(const Message& message) {
       for (int j = 0; j < r.FieldSize(message, &f); ++j) {
         out[f.name()].push_back(Element(message, r, f, j));
       }
-    } else if (r.HasField(message, &f)) {
+    } else if (r.HasField(message, &f) || AlwaysShown(f)) {
       if (const auto* oneof = f.real_containing_oneof()) {
         out[Capital(oneof->name())][f.name()] = Single(message, r, f);
       } else {
         out[f.name()] = Single(message, r, f);
       }
     }
+    // Between the inputs and the platform, empty for the last op of a definition.
+    if (is_op && f.name() == "inputs") out["Op"] = Json::object();
   }
-  FixFileAction(message, out);
   return out;
 }
 

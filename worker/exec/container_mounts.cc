@@ -16,6 +16,11 @@ namespace {
 // mount(2) takes one page of options; the runtime adds some of its own.
 constexpr size_t kMaxOptionBytes = 4096 - 512;
 
+bool HasUpper(const cache::Mount& mount) {
+  return std::any_of(mount.options.begin(), mount.options.end(),
+                     [](const std::string& option) { return option.starts_with("upperdir="); });
+}
+
 bool IsReadonly(const cache::Mount& mount) {
   return std::find(mount.options.begin(), mount.options.end(), "ro") != mount.options.end();
 }
@@ -59,7 +64,8 @@ Status ContainerMounts::Add(const ContainerMount& mount) {
   for (const cache::Mount& part : lease->mounts) {
     ASSIGN_OR_RETURN(cache::Mount whole, Materialise(part, mount.readonly));
     ASSIGN_OR_RETURN(cache::Mount selected, Select(whole, mount.selector));
-    spec_.push_back({CleanPath("/" + mount.dest), std::move(selected)});
+    std::string dest = mount.dest.starts_with('/') ? mount.dest : CleanPath("/" + mount.dest);
+    spec_.push_back({std::move(dest), std::move(selected)});
   }
   leases_.push_back(*std::move(lease));
   return OkStatus();
@@ -74,10 +80,21 @@ StatusOr<cache::Mount> ContainerMounts::Materialise(const cache::Mount& mount, b
   if (mount.type != "overlay") {
     return mount;
   }
+  // Two overlays with one upper folder are undefined: a writable tree is mounted once,
+  // here, and the container gets a bind of it.
+  if (HasUpper(mount)) {
+    ASSIGN_OR_RETURN(std::string place, NewPlace());
+    RETURN_IF_ERROR(MakeDirs(place, 0700));
+    RETURN_IF_ERROR(cache::MountAll({mount}, place));
+    mounted_.push_back(place);
+    return cache::Mount{"bind", place, {"rw", "rbind"}};
+  }
   size_t size = 0;
   for (const std::string& option : mount.options) size += option.size() + 1;
   if (size < kMaxOptionBytes) {
-    return mount;
+    cache::Mount view = mount;
+    view.options.insert(view.options.end(), {"index=off", "redirect_dir=off"});
+    return view;
   }
   ASSIGN_OR_RETURN(std::string place, NewPlace());
   RETURN_IF_ERROR(MakeDirs(place, 0700));

@@ -23,14 +23,16 @@ bool IsOverlayDir(const std::string& option) {
 }
 
 // A record's mounts with their options in the order that the reference writes into specs.
-StatusOr<cache::MountLease> InSpecOrder(StatusOr<cache::MountLease> lease) {
+// `layer`: the record is a layer of an image, which the reference keeps as a snapshot of
+// another kind.
+StatusOr<cache::MountLease> InSpecOrder(StatusOr<cache::MountLease> lease, bool layer = false) {
   if (!lease.ok()) return lease;
   for (cache::Mount& mount : lease->mounts) {
     if (mount.type == "bind") {
       bool readonly = std::find(mount.options.begin(), mount.options.end(), "ro") !=
                       mount.options.end();
-      mount.options = readonly ? std::vector<std::string>{"ro", "rbind", "ro"}
-                               : std::vector<std::string>{"rw", "rbind"};
+      mount.options = {readonly ? "rbind" : "rw", readonly ? "ro" : "rbind"};
+      if (layer && readonly) mount.options.insert(mount.options.begin(), "ro");
     } else {
       std::stable_partition(mount.options.begin(), mount.options.end(), IsOverlayDir);
     }
@@ -146,7 +148,7 @@ StatusOr<StepMounts::Source> StepMounts::Bind(const pb::Mount& mount, const cach
     return MountActive(mount, std::move(active));
   }
   return Source([input, &context = context_] {
-    return InSpecOrder(input->Mount(true, context.stop()));
+    return InSpecOrder(input->Mount(true, context.stop()), input->GetRemote(false, {}).ok());
   });
 }
 
