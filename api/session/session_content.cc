@@ -6,6 +6,7 @@
 
 #include "api/proto/content.grpc.pb.h"
 #include "api/session/live_session.h"
+#include "api/session/session_headers.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/file.h"
 #include "base/strings.h"
@@ -35,7 +36,7 @@ class RemoteBlobReader : public cache::BlobReader {
   StatusOr<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const override {
     std::lock_guard lock(mutex_);
     if (offset >= size_ || buffer.empty()) return size_t{0};
-    if (stream_ == nullptr || offset != position_) Open(offset);
+    if (stream_ == nullptr || offset != position_) RETURN_IF_ERROR(Open(offset));
     while (pending_.empty()) {
       wire::ReadContentResponse response;
       if (!stream_->Read(&response)) return End();
@@ -51,16 +52,17 @@ class RemoteBlobReader : public cache::BlobReader {
   }
 
  private:
-  void Open(uint64_t offset) const {
+  Status Open(uint64_t offset) const {
     Drop();
     context_ = std::make_unique<grpc::ClientContext>();
-    context_->AddMetadata(kStoreHeader, store_);
+    RETURN_IF_ERROR(AddHeader(*context_, kStoreHeader, store_));
     wire::ReadContentRequest request;
     request.set_digest(digest_.text());
     request.set_offset(static_cast<int64_t>(offset));
     stream_ = stub_->Read(context_.get(), request);
     pending_.clear();
     position_ = offset;
+    return OkStatus();
   }
   void Drop() const {
     if (stream_ == nullptr) return;
@@ -145,7 +147,7 @@ std::shared_ptr<cache::BlobSource> LiveSession::Content(std::string_view store) 
 
 StatusOr<cache::BlobStat> LiveSession::StatContent(std::string_view store, const Digest& digest) {
   grpc::ClientContext context;
-  context.AddMetadata(kStoreHeader, std::string(store));
+  RETURN_IF_ERROR(AddHeader(context, kStoreHeader, store));
   wire::InfoRequest request;
   request.set_digest(digest.text());
   wire::InfoResponse response;
@@ -157,7 +159,7 @@ Status LiveSession::WriteContent(std::string_view store, const oci::Descriptor& 
                                  cache::BlobReader& bytes) {
   if (StatContent(store, blob.digest).ok()) return OkStatus();
   grpc::ClientContext context;
-  context.AddMetadata(kStoreHeader, std::string(store));
+  RETURN_IF_ERROR(AddHeader(context, kStoreHeader, store));
   auto stub = wire::Content::NewStub(channel_);
   auto stream = stub->Write(&context);
   Status written = Transfer(*stream, blob, bytes);

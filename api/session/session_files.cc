@@ -7,6 +7,7 @@
 #include "api/fsutil/sender.h"
 #include "api/proto/session/filesync.grpc.pb.h"
 #include "api/session/live_session.h"
+#include "api/session/session_headers.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/pattern.h"
 #include "base/strings.h"
@@ -100,8 +101,8 @@ std::string QueryEscape(std::string_view text) {
 }
 
 // Values that a header cannot carry are escaped, and the key says so.
-void AddHeader(grpc::ClientContext& context, const std::string& key,
-               const std::vector<std::string>& values) {
+void AddEscaped(grpc::ClientContext& context, const std::string& key,
+                const std::vector<std::string>& values) {
   bool plain = true;
   for (const std::string& value : values) plain = plain && Plain(value);
   for (const std::string& value : values) {
@@ -167,10 +168,10 @@ Status LiveSession::SyncDir(const worker::SyncRequest& request, std::stop_token 
   if (!Supports(kSyncMethod)) return UnknownError("no local sources enabled");
   ASSIGN_OR_RETURN(ReceiveOptions options, ReceiveOptionsOf(request));
   DiffCopyCall call;
-  AddHeader(call.context, "dir-name", {request.name});
-  AddHeader(call.context, "include-patterns", request.include);
-  AddHeader(call.context, "exclude-patterns", request.exclude);
-  AddHeader(call.context, "followpaths", request.follow_paths);
+  AddEscaped(call.context, "dir-name", {request.name});
+  AddEscaped(call.context, "include-patterns", request.include);
+  AddEscaped(call.context, "exclude-patterns", request.exclude);
+  AddEscaped(call.context, "followpaths", request.follow_paths);
   std::stop_callback cancel(stop, [&] { call.context.TryCancel(); });
   call.Start(*channel_, kSyncMethod);
   return call.End(ReceiveTree(call, options));
@@ -183,9 +184,10 @@ Status LiveSession::SendDir(const worker::SendDirRequest& request, std::stop_tok
   ASSIGN_OR_RETURN(auto tree, OpenDirTree(request.dir, {.map = StatFilter(request.map_stat)}));
   DiffCopyCall call;
   for (const auto& [key, value] : request.metadata) {
-    call.context.AddMetadata(StrCat("exporter-md-", ToLower(key)), value);
+    RETURN_IF_ERROR(AddHeader(call.context, StrCat("exporter-md-", ToLower(key)), value));
   }
-  call.context.AddMetadata("buildkit-attachable-exporter-id", request.exporter_id);
+  RETURN_IF_ERROR(
+      AddHeader(call.context, "buildkit-attachable-exporter-id", request.exporter_id));
   call.context.AddMetadata("buildkit-exporter-multi-platform", "1");
   std::stop_callback cancel(stop, [&] { call.context.TryCancel(); });
   call.Start(*channel_, kSendMethod);

@@ -9,6 +9,7 @@
 #include "api/proto/session/ssh.grpc.pb.h"
 #include "api/proto/session/upload.grpc.pb.h"
 #include "api/session/live_session.h"
+#include "api/session/session_headers.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/strings.h"
 
@@ -23,18 +24,20 @@ constexpr size_t kChunk = 1 << 20;
 // An output stream of the client; the session's channel lives as long as it does.
 class OutputSink : public worker::ByteSink {
  public:
-  OutputSink(std::shared_ptr<LiveSession> session,
-             const std::map<std::string, std::string>& metadata, std::string_view exporter_id)
+  explicit OutputSink(std::shared_ptr<LiveSession> session)
       : session_(std::move(session)),
-        stub_(moby::filesync::v1::FileSend::NewStub(session_->channel())) {
+        stub_(moby::filesync::v1::FileSend::NewStub(session_->channel())) {}
+  // Called once, before anything else.
+  Status Start(const std::map<std::string, std::string>& metadata, std::string_view exporter_id) {
     for (const auto& [key, value] : metadata) {
-      context_.AddMetadata(StrCat("exporter-md-", ToLower(key)), value);
+      RETURN_IF_ERROR(AddHeader(context_, StrCat("exporter-md-", ToLower(key)), value));
     }
-    context_.AddMetadata("buildkit-attachable-exporter-id", std::string(exporter_id));
+    RETURN_IF_ERROR(AddHeader(context_, "buildkit-attachable-exporter-id", exporter_id));
     stream_ = stub_->DiffCopy(&context_);
+    return OkStatus();
   }
   ~OutputSink() override {
-    if (closed_) return;
+    if (closed_ || stream_ == nullptr) return;
     context_.TryCancel();
     stream_->Finish();
   }
@@ -94,14 +97,15 @@ StatusOr<std::unique_ptr<worker::ByteSink>> LiveSession::OpenOutput(
   if (!Supports(kMethod)) {
     return UnknownError(StrCat("method ", kMethod, " not supported by the client"));
   }
-  return std::unique_ptr<worker::ByteSink>(
-      std::make_unique<OutputSink>(shared_from_this(), metadata, exporter_id));
+  auto sink = std::make_unique<OutputSink>(shared_from_this());
+  RETURN_IF_ERROR(sink->Start(metadata, exporter_id));
+  return std::unique_ptr<worker::ByteSink>(std::move(sink));
 }
 
 Status LiveSession::ForwardSshAgent(std::string_view id, UniqueFd socket, std::stop_token stop) {
   using Message = moby::sshforward::v1::BytesMessage;
   grpc::ClientContext context;
-  context.AddMetadata("buildkit.ssh.id", std::string(id));
+  RETURN_IF_ERROR(AddHeader(context, "buildkit.ssh.id", id));
   auto stub = moby::sshforward::v1::SSH::NewStub(channel_);
   auto stream = stub->ForwardAgent(&context);
   std::stop_callback cancel(stop, [&] {
@@ -136,7 +140,7 @@ Status LiveSession::PullUpload(std::string_view path,
   using Message = moby::upload::v1::BytesMessage;
   // The path of http://buildkit-session/ID.
   grpc::ClientContext context;
-  context.AddMetadata("urlpath", std::string(path));
+  RETURN_IF_ERROR(AddHeader(context, "urlpath", path));
   context.AddMetadata("urlhost", "buildkit-session");
   std::stop_callback cancel(stop, [&] { context.TryCancel(); });
   auto stub = moby::upload::v1::Upload::NewStub(channel_);

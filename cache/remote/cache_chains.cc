@@ -172,7 +172,8 @@ class LayerTable {
 // Writes records inputs first, whatever the order in which they were added or joined.
 class Writer {
  public:
-  explicit Writer(CacheChains::Marshalled* out) : out_(out), layers_(out) {}
+  Writer(CacheChains::Marshalled* out, const std::set<Digest>& lost)
+      : out_(out), lost_(lost), layers_(out) {}
 
   void WriteWithInputs(const Record* start) {
     std::vector<std::pair<const Record*, bool>> stack{{start, false}};
@@ -202,7 +203,7 @@ class Writer {
       }
       entry.inputs.push_back(std::move(alternatives));
     }
-    if (const CacheChains::Result* best = record->Best()) {
+    if (const CacheChains::Result* best = record->Best(); best != nullptr && IsWhole(*best)) {
       int top = layers_.Add(best->remote);
       if (top >= 0) entry.results.push_back({top, best->created});
     }
@@ -210,7 +211,13 @@ class Writer {
     out_->config.records.push_back(std::move(entry));
   }
 
+  bool IsWhole(const CacheChains::Result& result) const {
+    return std::none_of(result.remote.layers.begin(), result.remote.layers.end(),
+                        [&](const Layer& layer) { return lost_.contains(layer.blob.digest); });
+  }
+
   CacheChains::Marshalled* out_;
+  const std::set<Digest>& lost_;
   LayerTable layers_;
   std::unordered_map<const Record*, int> numbers_;
   std::set<const Record*> opened_;
@@ -218,9 +225,9 @@ class Writer {
 
 }  // namespace
 
-CacheChains::Marshalled CacheChains::Marshal() const {
+CacheChains::Marshalled CacheChains::Marshal(const std::set<Digest>& lost) const {
   Marshalled out;
-  Writer writer(&out);
+  Writer writer(&out, lost);
   for (const auto& record : records_) {
     if (!record->joined) writer.WriteWithInputs(record.get());
   }

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -45,8 +46,9 @@ class CacheChains {
     CacheConfig config;                                  // sorted
     std::map<Digest, std::pair<Layer, std::shared_ptr<BlobSource>>> blobs;
   };
-  // Records that lead to no result are kept: they are the way to later ones.
-  Marshalled Marshal() const;
+  // Records that lead to no result are kept: they are the way to later ones. Results
+  // that need one of the blobs in `lost` are left out.
+  Marshalled Marshal(const std::set<Digest>& lost = {}) const;
 
  private:
   struct Key;

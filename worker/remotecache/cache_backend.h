@@ -28,8 +28,9 @@ class CacheExporter {
   virtual bool is_inline() const { return false; }
   virtual cache::CompressionOptions compression() const { return {}; }
   // Blocks until everything is where it belongs; gives values for the response
-  // ("cache.manifest"). Reads lazy layers that the place does not have.
-  virtual StatusOr<CacheAttrs> Write(const cache::CacheChains::Marshalled& cache,
+  // ("cache.manifest"). Reads lazy layers that the place does not have; results whose
+  // layers are gone where they come from are left out.
+  virtual StatusOr<CacheAttrs> Write(const cache::CacheChains& chains,
                                      solver::VertexProgress& progress, std::stop_token stop) = 0;
 };
 

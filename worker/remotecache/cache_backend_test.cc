@@ -46,7 +46,7 @@ class DocumentExportTest : public testing::Test {
     recorder->fail = fail;
     exporter = NewDocumentExporter("exporting", *options, std::move(target));
     solver::VertexProgress progress(Digest::Of("v"), sink);
-    return exporter->Write(chains.Marshal(), progress, {});
+    return exporter->Write(chains, progress, {});
   }
   // A blob twice: alone, and on top of another one.
   void Fill() {
@@ -110,6 +110,21 @@ TEST_F(DocumentExportTest, AFailedLayerLeavesNoManifest) {
   fail = true;
   EXPECT_EQ(Write({}).status().message(), "error writing layer blob: gone");
   EXPECT_TRUE(recorder->manifest.empty());
+}
+
+TEST_F(DocumentExportTest, AResultWhoseLayerIsGoneIsLeftOut) {
+  Fill();
+  auto root = chains.Add("sha256:root", {}, {});
+  std::vector<cache::CacheChains::Result> results(1);
+  cache::Layer gone{{std::string(oci::kOciLayerGzip), Digest::Of("gone"), 4}, {}, "", {}};
+  results[0].remote = {{gone}, std::make_shared<cache::FakeContentStore>()};
+  ASSERT_TRUE(chains.Add("sha256:three", {{{*root, ""}}}, std::move(results)).ok());
+  ASSERT_TRUE(Write({}).ok());
+  auto config = cache::ParseCacheConfig(recorder->config);
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(config->records.size(), 4u);
+  EXPECT_EQ(config->layers.size(), 3u);
+  EXPECT_EQ(recorder->manifest.find(Digest::Of("gone").text()), std::string::npos);
 }
 
 TEST(CacheAttributes, AreRefusedInTheReferencesWords) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "oci/manifest.h"
@@ -13,6 +14,42 @@ namespace {
 
 constexpr size_t kLayersAtOnce = 4;
 
+// A source that remembers whether it was the one that had no bytes: a registry's 404 on
+// an upload is another matter.
+class WatchedSource : public cache::BlobSource {
+ public:
+  explicit WatchedSource(cache::BlobSource& from) : from_(from) {}
+  StatusOr<std::unique_ptr<cache::BlobReader>> Open(const oci::Descriptor& blob) override {
+    auto reader = from_.Open(blob);
+    if (!reader.ok()) return Watch(reader.status());
+    return std::make_unique<Reader>(*this, *std::move(reader));
+  }
+  bool lost() const { return lost_; }
+
+ private:
+  class Reader : public cache::BlobReader {
+   public:
+    Reader(WatchedSource& source, std::unique_ptr<cache::BlobReader> from)
+        : source_(source), from_(std::move(from)) {}
+    uint64_t size() const override { return from_->size(); }
+    StatusOr<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const override {
+      StatusOr<size_t> count = from_->ReadAt(offset, buffer);
+      return count.ok() ? std::move(count) : source_.Watch(count.status());
+    }
+
+   private:
+    WatchedSource& source_;
+    std::unique_ptr<cache::BlobReader> from_;
+  };
+  Status Watch(Status status) {
+    if (IsNotFound(status)) lost_ = true;
+    return status;
+  }
+
+  cache::BlobSource& from_;
+  std::atomic<bool> lost_ = false;
+};
+
 class DocumentExporter : public CacheExporter {
  public:
   DocumentExporter(std::string name, DocumentExportOptions options,
@@ -21,38 +58,50 @@ class DocumentExporter : public CacheExporter {
 
   std::string name() const override { return name_; }
   cache::CompressionOptions compression() const override { return options_.compression; }
-  StatusOr<CacheAttrs> Write(const cache::CacheChains::Marshalled& cache,
-                             solver::VertexProgress& progress, std::stop_token stop) override;
+  StatusOr<CacheAttrs> Write(const cache::CacheChains& chains, solver::VertexProgress& progress,
+                             std::stop_token stop) override;
 
  private:
-  Status WriteLayers(const cache::CacheChains::Marshalled& cache, solver::VertexProgress& progress,
-                     std::stop_token stop);
+  // Copies what `cache` lists; gives the blobs that are nowhere any more.
+  StatusOr<std::set<Digest>> WriteLayers(const cache::CacheChains::Marshalled& cache,
+                                         solver::VertexProgress& progress, std::stop_token stop);
+  Status WriteLayer(const cache::Layer& layer, cache::BlobSource& from,
+                    solver::VertexProgress& progress, std::stop_token stop, bool* lost);
 
   std::string name_;
   DocumentExportOptions options_;
   std::unique_ptr<BlobTarget> target_;
 };
 
-Status DocumentExporter::WriteLayers(const cache::CacheChains::Marshalled& cache,
-                                     solver::VertexProgress& progress, std::stop_token stop) {
+Status DocumentExporter::WriteLayer(const cache::Layer& layer, cache::BlobSource& from,
+                                    solver::VertexProgress& progress, std::stop_token stop,
+                                    bool* lost) {
+  solver::StatusLine line(progress, StrCat("writing layer ", layer.blob.digest.text()));
+  WatchedSource source(from);
+  Status put = target_->PutLayer(layer.blob, source, stop);
+  *lost = !put.ok() && source.lost();
+  return put.ok() || *lost ? OkStatus() : Annotate(put, "error writing layer blob");
+}
+
+StatusOr<std::set<Digest>> DocumentExporter::WriteLayers(
+    const cache::CacheChains::Marshalled& cache, solver::VertexProgress& progress,
+    std::stop_token stop) {
   // The same blob may stand on several parents; it is written once.
   std::vector<const std::pair<cache::Layer, std::shared_ptr<cache::BlobSource>>*> layers;
   for (const auto& [digest, blob] : cache.blobs) layers.push_back(&blob);
   std::atomic<size_t> next = 0;
   std::mutex mutex;
   Status failure;
+  std::set<Digest> gone;
   auto work = [&] {
     for (size_t i = next++; i < layers.size(); i = next++) {
-      {
-        std::lock_guard lock(mutex);
-        if (!failure.ok()) return;
-      }
       const auto& [layer, source] = *layers[i];
-      solver::StatusLine line(progress, StrCat("writing layer ", layer.blob.digest.text()));
-      Status put = target_->PutLayer(layer.blob, *source, stop);
-      if (put.ok()) continue;
+      bool lost = false;
+      Status written = WriteLayer(layer, *source, progress, stop, &lost);
       std::lock_guard lock(mutex);
-      if (failure.ok()) failure = Annotate(put, "error writing layer blob");
+      if (lost) gone.insert(layer.blob.digest);
+      if (failure.ok()) failure = written;
+      if (!failure.ok()) return;
     }
   };
   {
@@ -60,17 +109,20 @@ Status DocumentExporter::WriteLayers(const cache::CacheChains::Marshalled& cache
     for (size_t i = 1; i < std::min(layers.size(), kLayersAtOnce); ++i) threads.emplace_back(work);
     work();
   }
-  return failure;
+  RETURN_IF_ERROR(failure);
+  return gone;
 }
 
-StatusOr<CacheAttrs> DocumentExporter::Write(const cache::CacheChains::Marshalled& cache,
+StatusOr<CacheAttrs> DocumentExporter::Write(const cache::CacheChains& chains,
                                              solver::VertexProgress& progress,
                                              std::stop_token stop) {
+  cache::CacheChains::Marshalled cache = chains.Marshal();
+  ASSIGN_OR_RETURN(std::set<Digest> lost, WriteLayers(cache, progress, stop));
+  if (!lost.empty()) cache = chains.Marshal(lost);
   if (cache.config.layers.empty()) {
     solver::StatusLine(progress, "skipping cache export for empty result");
     return CacheAttrs();
   }
-  RETURN_IF_ERROR(WriteLayers(cache, progress, stop));
   auto put = [&](cache::CachePart part, const oci::Descriptor& blob, std::string_view bytes) {
     bool config = part == cache::CachePart::kConfig;
     std::string_view doing = config                        ? "writing config "
