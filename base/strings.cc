@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/utf8.h"
+
 namespace kiln {
 namespace internal {
 std::string CatPieces(std::initializer_list<std::string_view> pieces) {
@@ -99,27 +101,36 @@ std::string ReplaceAll(std::string_view text, std::string_view from, std::string
   return out;
 }
 
+namespace {
+
+void AppendQuotedRune(char32_t rune, std::string* out) {
+  constexpr std::string_view kNamed = "\a\b\f\n\r\t\v\"\\";
+  constexpr std::string_view kNames = "abfnrtv\"\\";
+  const size_t named = rune < 0x80 ? kNamed.find(static_cast<char>(rune)) : std::string_view::npos;
+  if (named != std::string_view::npos) {
+    *out += {'\\', kNames[named]};
+  } else if (IsPrintRune(rune)) {
+    AppendRune(rune, out);
+  } else {
+    char hex[16];
+    const char* format = rune < 0x80 ? "\\x%02x" : rune < 0x10000 ? "\\u%04x" : "\\U%08x";
+    std::snprintf(hex, sizeof hex, format, static_cast<unsigned>(rune));
+    *out += hex;
+  }
+}
+
+}  // namespace
+
 std::string Quote(std::string_view text) {
   std::string out = "\"";
-  for (char c : text) {
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\a': out += "\\a"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\v': out += "\\v"; break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-          char hex[8];
-          std::snprintf(hex, sizeof hex, "\\x%02x", static_cast<unsigned char>(c));
-          out += hex;
-        } else {
-          out.push_back(c);
-        }
+  for (size_t i = 0, length = 0; i < text.size(); i += length) {
+    const char32_t rune = DecodeRune(text.substr(i), &length);
+    if (rune == kRuneError && length == 1) {
+      char hex[8];
+      std::snprintf(hex, sizeof hex, "\\x%02x", static_cast<unsigned char>(text[i]));
+      out += hex;
+    } else {
+      AppendQuotedRune(rune, &out);
     }
   }
   return out + "\"";

@@ -22,7 +22,7 @@ constexpr size_t kLimit = 3;
 
 // The distance, or something not below kLimit.
 size_t Distance(const std::u32string& a, const std::u32string& b) {
-  if (a.size() > b.size() + kLimit || b.size() > a.size() + kLimit) return kLimit;
+  if (a.size() >= b.size() + kLimit || b.size() >= a.size() + kLimit) return kLimit;
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
@@ -39,6 +39,8 @@ size_t Distance(const std::u32string& a, const std::u32string& b) {
 }
 
 std::string InCaseOf(std::string option, std::string_view word) {
+  // Go's case mapping turns bad bytes into U+FFFD, so such a word has no case.
+  if (!IsValidUtf8(word)) return option;
   if (word == ToLower(word)) return ToLower(option);
   if (word == ToUpper(word)) return ToUpper(option);
   return option;

@@ -107,6 +107,14 @@ bool IsDigitRune(char32_t rune) {
   return InClass(digits, rune);
 }
 
+bool IsPrintRune(char32_t rune) {
+  if (rune < 0x7F) return rune >= ' ';
+  if (rune <= 0xA0 || rune == 0xAD || IsSpaceRune(rune)) return false;
+  if ((rune & 0xFFFE) == 0xFFFE || (rune >= 0xFDD0 && rune <= 0xFDEF)) return false;
+  static const re2::RE2 invisible("[\\p{Cf}\\p{Co}]");
+  return !InClass(invisible, rune);
+}
+
 std::string_view TrimLeftUnicodeSpace(std::string_view text) {
   size_t length = 0;
   while (!text.empty() && IsSpaceRune(DecodeRune(text, &length))) text.remove_prefix(length);

@@ -23,6 +23,8 @@ std::string ToValidUtf8(std::string_view text);
 bool IsSpaceRune(char32_t rune);
 bool IsLetterRune(char32_t rune);  // category L
 bool IsDigitRune(char32_t rune);   // category Nd
+// Whether Go's %q shows it as it is; runes that are not assigned count as shown.
+bool IsPrintRune(char32_t rune);
 // Go's strings.TrimSpace and its left half.
 std::string_view TrimUnicodeSpace(std::string_view text);
 std::string_view TrimLeftUnicodeSpace(std::string_view text);

@@ -16,6 +16,7 @@ class EnvList {
   void Set(std::string_view key, std::string value);
   void Delete(std::string_view key);
   std::optional<std::string> Get(std::string_view key) const;
+  size_t size() const { return index_.size(); }
   std::vector<std::string> Keys() const;
   // "K=V" texts.
   std::vector<std::string> ToArray() const;

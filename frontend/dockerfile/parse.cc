@@ -9,6 +9,10 @@ namespace kiln::dockerfile {
 
 namespace {
 
+// No file of use comes near; without them a hostile one takes all memory.
+constexpr size_t kMaxBytes = 32 << 20;
+constexpr size_t kMaxNodes = 250'000;
+
 bool MayHaveHeredocs(const InstructionLine& line) {
   return !line.inner_json && (line.inner_keyword == "add" || line.inner_keyword == "copy" ||
                               line.inner_keyword == "run");
@@ -49,6 +53,9 @@ Status ReadNode(LogicalLine line, LineReader* reader, InstructionLineParser* par
 }  // namespace
 
 StatusOr<ParseResult> Parse(std::string_view text) {
+  if (text.size() > kMaxBytes) {
+    return UnknownError(StrCat("dockerfile greater than max allowed size of ", kMaxBytes));
+  }
   LineReader reader(text);
   InstructionLineParser parser;
   ParseResult result;
@@ -64,6 +71,10 @@ StatusOr<ParseResult> Parse(std::string_view text) {
     const Status status = ReadNode(std::move(line), &reader, &parser, &node);
     if (!status.ok()) return WithLocation(status, LineRanges(start, reader.line()));
     result.nodes.push_back(std::move(node));
+    if (result.nodes.size() > kMaxNodes) {
+      return WithLocation(UnknownError(StrCat("more than ", kMaxNodes, " instructions")),
+                          LineRanges(start, reader.line()));
+    }
   }
   if (result.nodes.empty()) {
     return WithLocation(UnknownError("file with no instructions"), LineRanges(reader.line(), 0));

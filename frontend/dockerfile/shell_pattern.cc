@@ -139,7 +139,9 @@ void ExpandReplacement(std::string_view text, std::string_view match, std::strin
   }
 }
 
-std::string ReplaceAllMatches(const re2::RE2& regexp, const std::string& value,
+constexpr size_t kMaxReplaced = 64 << 20;
+
+StatusOr<std::string> ReplaceAllMatches(const re2::RE2& regexp, const std::string& value,
                               std::string_view replacement) {
   std::string out;
   size_t end = 0;
@@ -149,6 +151,7 @@ std::string ReplaceAllMatches(const re2::RE2& regexp, const std::string& value,
          regexp.Match(value, from, value.size(), re2::RE2::UNANCHORED, &found, 1)) {
     const auto start = static_cast<size_t>(found.data() - value.data());
     out += value.substr(end, start - end);
+    if (out.size() > kMaxReplaced) return UnknownError("variables expand to too long texts");
     const size_t stop = start + found.size();
     // An empty match right behind another one does not count.
     if (stop > end || start == 0) {

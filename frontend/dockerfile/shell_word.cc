@@ -32,6 +32,11 @@ constexpr char32_t kEnd = 0xFFFFFFFF;
 // ${a:-${a:-…}} deeper than this is refused: each level costs stack.
 constexpr int kMaxDepth = 100;
 
+// Variables of variables can double at each step.
+constexpr size_t kMaxWord = 16 << 20;
+
+Status TooLong() { return UnknownError("variables expand to too long texts"); }
+
 std::string RuneText(char32_t rune) {
   std::string text;
   AppendRune(rune == kEnd ? kRuneError : rune, &text);
@@ -113,7 +118,11 @@ class WordExpansion {
 
   std::optional<std::string> Lookup(const std::string& name) {
     std::optional<std::string> value = env_.Get(name);
-    (value.has_value() ? result_.matched : result_.unmatched).insert(name);
+    if (value.has_value()) {
+      result_.matched.insert(name);
+    } else {
+      result_.unmatched.insert(name);
+    }
     return value;
   }
 
@@ -131,6 +140,7 @@ class WordExpansion {
   Status UntilInner(char32_t stop, std::string* word, std::vector<std::string>* words) {
     WordSplitter splitter(&words_buffer_);
     while (Peek() != kEnd && Peek() != stop) {
+      if (word->size() > kMaxWord) return TooLong();
       const char32_t rune = Peek();
       if (rune == '$') {
         ASSIGN_OR_RETURN(std::string value, Dollar());
@@ -197,6 +207,7 @@ class WordExpansion {
       if (Peek() == kEnd) {
         return UnknownError("unexpected end of statement while looking for matching double-quote");
       }
+      if (out.size() > kMaxWord) return TooLong();
       if (Peek() == '$') {
         ASSIGN_OR_RETURN(std::string value, Dollar());
         out += value;

@@ -3,6 +3,7 @@
 // no arithmetic, no globbing.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -35,11 +36,29 @@ class ListEnv : public Env {
   std::vector<std::string> keys_;
 };
 
+// Names in the order in which they came first; for few of them.
+class NameSet {
+ public:
+  void insert(const std::string& name) {
+    if (!contains(name)) names_.push_back(name);
+  }
+  void erase(const std::string& name) { std::erase(names_, name); }
+  bool contains(const std::string& name) const {
+    return std::find(names_.begin(), names_.end(), name) != names_.end();
+  }
+  bool empty() const { return names_.empty(); }
+  auto begin() const { return names_.begin(); }
+  auto end() const { return names_.end(); }
+
+ private:
+  std::vector<std::string> names_;
+};
+
 struct WordResult {
   std::string word;                 // one word, quotes removed
   std::vector<std::string> words;   // split at blanks after expansion
   std::set<std::string> matched;    // variables that were found
-  std::set<std::string> unmatched;  // and those that were not
+  NameSet unmatched;                // and those that were not
 };
 
 // Plain settings; copy and change them at will. Safe on every thread.

@@ -167,6 +167,8 @@ Status Converter::DispatchStages(const std::set<StageState*>& reachable, StageSt
 Status Converter::DispatchStage(DispatchContext& context, StageState* stage) {
   stage->Inherit();
   stage->dispatched = true;
+  RETURN_IF_ERROR(context.Spend(DispatchContext::kVariableSize *
+                                (stage->image.config.env.size() + stage->build_args.size())));
   if (!stage->platform) stage->platform = target_platform_;
   std::vector<std::string>& env = stage->image.config.env;
   // Windows finds its PATH itself.

@@ -1,5 +1,6 @@
 // Base images: what FROM names, from a registry or a named context, and the
 // triggers that images carry.
+#include <algorithm>
 #include <thread>
 
 #include "base/strings.h"
@@ -112,6 +113,9 @@ Status Converter::ResolveBases(const std::set<StageState*>& reachable) {
     if (stage->unregistered) stage->dispatched = true;
   }
   PrefetchImages(pending);
+  // Of several mistakes the reference, which starts all at once, mostly meets the last
+  // stage's first.
+  if (!pending.empty()) std::rotate(pending.begin(), pending.end() - 1, pending.end());
   for (StageState* stage : pending) {
     const bool needed = stage->resolved;
     Status status = ResolveBase(stage, needed);

@@ -24,8 +24,7 @@ int CountSteps(const StageState& state) {
   return total;
 }
 
-Status SuggestAny(Status error, const std::set<std::string>& names,
-                  const std::vector<std::string>& options) {
+Status SuggestAny(Status error, const NameSet& names, const std::vector<std::string>& options) {
   for (const std::string& name : names) {
     Status suggested = WithSuggestion(error, name, options, true);
     if (suggested.message() != error.message()) return suggested;

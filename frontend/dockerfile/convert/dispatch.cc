@@ -16,19 +16,6 @@
 namespace kiln::dockerfile {
 namespace {
 
-// Sets a variable of the config; one that is there keeps its place.
-void SetConfigEnv(std::vector<std::string>* env, const std::string& key,
-                  const std::string& value) {
-  for (std::string& entry : *env) {
-    const bool same = entry.starts_with(key) &&
-                      (entry.size() == key.size() || entry[key.size()] == '=');
-    if (!same) continue;
-    entry = StrCat(key, "=", value);
-    return;
-  }
-  env->push_back(StrCat(key, "=", value));
-}
-
 // What TARGETPLATFORM and its parts say, if the stage knows them.
 std::optional<Platform> PlatformFromEnv(const Env& env) {
   std::optional<Platform> parts;
@@ -110,6 +97,7 @@ Status Dispatcher::Expand(Command* command) {
   auto expander = [&](const ShellLex& lex) {
     return [this, &env, &lex, command](const std::string& word) -> StatusOr<std::string> {
       ASSIGN_OR_RETURN(WordResult result, lex.Process(word, env));
+      RETURN_IF_ERROR(context_.Spend(result.word.size()));
       ReportUnmatched(BaseOf(*command), env, std::move(result.unmatched));
       return std::move(result.word);
     };
@@ -124,13 +112,15 @@ Status Dispatcher::Expand(Command* command) {
 }
 
 void Dispatcher::ReportUnmatched(const CommandBase& command, const Env& env,
-                                 std::set<std::string> unmatched) {
+                                 NameSet unmatched) {
   if (unmatched.empty()) return;
   for (const ArgPair& arg : stage_.build_args) unmatched.erase(arg.key);
   for (const std::string& name : unmatched) {
     if (IsScanArg(name)) continue;
     std::string message = StrCat("Usage of undefined variable '$", name, "'");
-    const std::string match = Suggest(name, env.Keys(), true);
+    const std::vector<std::string> known = env.Keys();
+    context_.suggestions -= static_cast<int64_t>(known.size());
+    const std::string match = context_.suggestions < 0 ? "" : Suggest(name, known, true);
     if (!match.empty()) message += StrCat(" (did you mean $", match, "?)");
     lint_.Run(lint::kUndefinedVar, command.location, message);
   }
@@ -206,6 +196,18 @@ void Dispatcher::UsedOnce(const CommandBase& command, UseTracker* tracker) {
   *tracker = {true, command.location};
 }
 
+void Dispatcher::SetConfigEnv(const std::string& key, const std::string& value) {
+  std::vector<std::string>& env = stage_.image.config.env;
+  // Nothing else touches the list while the stage's instructions are applied.
+  for (; env_seen_ < env.size(); ++env_seen_) {
+    env_places_.try_emplace(env[env_seen_].substr(0, env[env_seen_].find('=')), env_seen_);
+  }
+  const auto [place, added] = env_places_.try_emplace(key, env.size());
+  if (added) env.emplace_back();
+  env[place->second] = StrCat(key, "=", value);
+  env_seen_ = env.size();
+}
+
 Status Dispatcher::Run(const EnvCommand& c, const StageCommand&) {
   std::string message = "ENV";
   for (const KeyValuePair& pair : c.env) {
@@ -213,7 +215,7 @@ Status Dispatcher::Run(const EnvCommand& c, const StageCommand&) {
     ReportSecretName("ENV", pair.key, c.location, &lint_);
     message += StrCat(" ", pair.key, "=", pair.value);
     stage_.state.SetEnv(pair.key, pair.value);
-    SetConfigEnv(&stage_.image.config.env, pair.key, pair.value);
+    SetConfigEnv(pair.key, pair.value);
   }
   Commit(message, false);
   return OkStatus();
@@ -320,6 +322,7 @@ Status Dispatcher::ApplyArg(const ArgCommand& c, ArgPair arg, std::vector<std::s
   } else if (has_default) {
     const StateEnv env(stage_.state.meta().env);
     ASSIGN_OR_RETURN(WordResult result, context_.lex.Process(*arg.value, env));
+    RETURN_IF_ERROR(context_.Spend(result.word.size()));
     ReportUnmatched(c, env, std::move(result.unmatched));
     arg.value = std::move(result.word);
   } else if (std::optional<std::string> value = context_.global_args.Get(arg.key)) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/pattern.h"
@@ -31,6 +32,17 @@ struct DispatchContext {
   Linter lint;
   PatternList ignore;
   bool labs = false;
+  // What is left before a hostile file is refused or its mistakes get no suggestion.
+  int64_t bytes = 256 << 20;
+  int64_t suggestions = 4 << 20;
+
+  // Counts what expanded words and copied variables take; UNKNOWN when it is too much.
+  Status Spend(size_t size) {
+    bytes -= static_cast<int64_t>(size);
+    if (bytes >= 0) return OkStatus();
+    return UnknownError("variables expand to too long texts");
+  }
+  static constexpr size_t kVariableSize = 64;  // of one variable in one step
 };
 
 class Dispatcher {
@@ -44,7 +56,7 @@ class Dispatcher {
 
  private:
   Status Expand(Command* command);
-  void ReportUnmatched(const CommandBase& command, const Env& env, std::set<std::string> unmatched);
+  void ReportUnmatched(const CommandBase& command, const Env& env, NameSet unmatched);
 
   Status Run(const AddCommand& c, const StageCommand& command);
   Status Run(const ArgCommand& c, const StageCommand& command);
@@ -64,6 +76,8 @@ class Dispatcher {
   Status Run(const VolumeCommand& c, const StageCommand& command);
   Status Run(const WorkdirCommand& c, const StageCommand& command);
 
+  // ENV: a variable of the config that is there keeps its place.
+  void SetConfigEnv(const std::string& key, const std::string& value);
   // ARG
   Status ApplyArg(const ArgCommand& c, ArgPair arg, std::vector<std::string>* history);
   // RUN
@@ -95,6 +109,8 @@ class Dispatcher {
   DispatchContext& context_;
   StageState& stage_;
   Linter lint_;
+  std::unordered_map<std::string, size_t> env_places_;  // in the config's env
+  size_t env_seen_ = 0;                                 // how much of it is in env_places_
 };
 
 // "[os/arch stage 2/3] text": numbers the step. `env` tells what it compiles for.

@@ -265,6 +265,8 @@ std::string Dispatcher::RunHistory(const std::vector<std::string>& args) const {
 }
 
 Status Dispatcher::Run(const RunCommand& c, const StageCommand& command) {
+  RETURN_IF_ERROR(context_.Spend(DispatchContext::kVariableSize *
+                                 (stage_.build_args.size() + stage_.state.meta().env.size())));
   // A process may read anything of the stage.
   stage_.paths->insert("/");
   llb::Exec exec;

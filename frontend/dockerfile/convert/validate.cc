@@ -107,7 +107,7 @@ void ReportDefaultArgsInFrom(const std::vector<Stage>& stages, const ShellLex& l
   }
 }
 
-void ReportUndefinedInFrom(const std::set<std::string>& unmatched,
+void ReportUndefinedInFrom(const NameSet& unmatched,
                            const std::set<std::string>& known, const std::vector<Range>& location,
                            Linter* lint) {
   const std::vector<std::string> options(known.begin(), known.end());

@@ -25,7 +25,7 @@ void ReportDefaultArgsInFrom(const std::vector<Stage>& stages, const ShellLex& l
                              const llb::EnvList& env, const std::vector<ArgCommand>& args,
                              Linter* lint);
 // Variables of a FROM line that are declared nowhere.
-void ReportUndefinedInFrom(const std::set<std::string>& unmatched,
+void ReportUndefinedInFrom(const NameSet& unmatched,
                            const std::set<std::string>& known, const std::vector<Range>& location,
                            Linter* lint);
 void ReportStagePlatform(const Stage& stage, const WordResult& platform, const llb::EnvList& env,

@@ -114,11 +114,16 @@ StatusOr<std::shared_ptr<const llb::SourceMap>> Client::ReadEntrypoint() {
 }
 
 void Client::Warn(frontend::Warning warning) {
+  // Each warning carries the whole file: of a huge one with very many warnings only
+  // the first do.
+  constexpr size_t kMaxShownBytes = 256 << 20;
   pb::SourceInfo info;
   info.set_filename(source_map_->filename);
   info.set_language(source_map_->language);
-  info.set_data(source_map_->data);
   *info.mutable_definition() = *source_map_->definition;
+  if (shown_bytes_.fetch_add(source_map_->data.size()) < kMaxShownBytes) {
+    info.set_data(source_map_->data);
+  }
   warning.vertex = Digest::Trusted(llb::HeadOf(*source_map_->definition));
   if (warning.level == 0) warning.level = 1;
   warning.source_info = info.SerializeAsString();

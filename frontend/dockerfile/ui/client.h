@@ -2,6 +2,7 @@
 // Dockerfile, its contexts. Talks to the daemon through the Bridge only.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -90,6 +91,7 @@ class Client {
   std::optional<std::string> dockerignore_;
   std::string dockerignore_name_;
   std::shared_ptr<const llb::SourceMap> source_map_;
+  std::atomic<size_t> shown_bytes_ = 0;  // of the Dockerfile in warnings so far
 };
 
 }  // namespace kiln::dockerfile
