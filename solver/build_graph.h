@@ -51,6 +51,11 @@ class BuildGraph {
                 const llb::Edge& edge, Scheduler::Done done);
   void CancelRequest(uint64_t request, const Status& reason);
   void CancelBuild(const std::string& id, const Status& reason);
+  // Null if there is no such build.
+  BuildStatePtr FindBuild(const std::string& id) const {
+    auto found = builds_.find(id);
+    return found == builds_.end() ? nullptr : found->second.state;
+  }
   // What leads to `keys`, inputs first: see cache_export.h.
   ExportPlan PlanExport(const std::vector<CacheKeyPtr>& keys) const;
   // Cancels everything; `idle` follows.

@@ -90,6 +90,15 @@ ExportPlan Scheduler::PlanExport(const std::vector<std::shared_ptr<const CacheKe
   return plan.get_future().get();
 }
 
+StatusOr<std::string> Scheduler::Memo(const std::string& build, std::string_view key,
+                                      const std::function<StatusOr<std::string>()>& compute) {
+  BuildGraph& graph = loop_->graph;
+  std::promise<BuildStatePtr> found;
+  graph.Enter([&] { found.set_value(graph.FindBuild(build)); });
+  const BuildStatePtr state = found.get_future().get();
+  return state == nullptr ? compute() : state->Memo(key, compute);
+}
+
 void Scheduler::Cancel(const std::string& build, Status reason) {
   BuildGraph& graph = loop_->graph;
   graph.Enter([&graph, build, reason = std::move(reason)] { graph.CancelBuild(build, reason); });

@@ -68,6 +68,10 @@ class Scheduler {
   // the loop; the keys' builds must not have ended.
   ExportPlan PlanExport(const std::vector<std::shared_ptr<const CacheKey>>& keys);
 
+  // The build's memo (JobContext::Memo) for work on its behalf outside of ops. Blocks.
+  StatusOr<std::string> Memo(const std::string& build, std::string_view key,
+                             const std::function<StatusOr<std::string>()>& compute);
+
   // Withdraws every request of `build` with `reason` as its error.
   void Cancel(const std::string& build, Status reason);
 

@@ -12,13 +12,64 @@ std::string Attr(const pb::SourceOp& source, const std::string& name) {
   return entry == source.attrs().end() ? "" : entry->second;
 }
 
+// A source that is asked on behalf of a frontend, outside of the solver's jobs.
+class MetaJob : public solver::JobContext {
+ public:
+  MetaJob(solver::Scheduler& scheduler, const control::MetaQuery& query)
+      : scheduler_(scheduler), query_(query) {}
+  std::vector<std::string> Sessions() const override { return {query_.session}; }
+  std::vector<std::string> Builds() const override { return {query_.build}; }
+  solver::VertexProgress& progress() override { return query_.progress; }
+  std::stop_token stop() const override { return query_.stop; }
+  int compatibility_version() const override { return 0; }
+  StatusOr<cache::Ref> SubBuild(const llb::Edge&) override {
+    return UnimplementedError("no builds while a source is resolved");
+  }
+  StatusOr<std::string> Memo(std::string_view key,
+                             const std::function<StatusOr<std::string>()>& compute) override {
+    return scheduler_.Memo(query_.build, key, compute);
+  }
+
+ private:
+  solver::Scheduler& scheduler_;
+  const control::MetaQuery& query_;
+};
+
+StatusOr<frontend::SourceMeta> ResolveRemote(worker::Source& source, solver::Scheduler& scheduler,
+                                             std::string_view scheme, std::string_view ref,
+                                             const control::MetaQuery& query) {
+  const std::map<std::string, std::string> attrs(query.source.attrs().begin(),
+                                                 query.source.attrs().end());
+  ASSIGN_OR_RETURN(auto instance, source.Resolve(scheme, ref, attrs, query.request.platform));
+  MetaJob job(scheduler, query);
+  ASSIGN_OR_RETURN(worker::SourceMetadata found,
+                   instance->Metadata(query.request.git_return_object, job));
+  frontend::SourceMeta meta;
+  meta.identifier = query.source.identifier();
+  meta.attrs = {attrs.begin(), attrs.end()};
+  meta.git_checksum = std::move(found.git_checksum);
+  meta.git_ref = std::move(found.git_ref);
+  meta.git_commit_checksum = std::move(found.git_commit_checksum);
+  meta.git_commit_object = std::move(found.git_commit_object);
+  meta.git_tag_object = std::move(found.git_tag_object);
+  meta.http_digest = found.http_digest;
+  meta.http_filename = std::move(found.http_filename);
+  meta.http_last_modified = found.http_last_modified;
+  return meta;
+}
+
 }  // namespace
 
-StatusOr<frontend::SourceMeta> ResolveMeta(worker::ImageResolver& images,
+StatusOr<frontend::SourceMeta> ResolveMeta(const MetaSources& sources,
                                            const control::MetaQuery& query) {
   std::string_view scheme, ref;
   if (!StrCut(query.source.identifier(), "://", &scheme, &ref)) {
     return InvalidArgumentError(StrCat("failed to parse ", query.source.identifier()));
+  }
+  if (scheme == "git" || scheme == "http" || scheme == "https") {
+    worker::Source* source = sources.worker.FindSource(scheme);
+    if (source == nullptr) return UnknownError(StrCat(scheme, " source is not supported"));
+    return ResolveRemote(*source, sources.scheduler, scheme, ref, query);
   }
   if (scheme != "docker-image" && scheme != "oci-layout") {
     return UnimplementedError(StrCat("resolving ", scheme, " sources is not supported"));
@@ -32,7 +83,7 @@ StatusOr<frontend::SourceMeta> ResolveMeta(worker::ImageResolver& images,
   image.session = query.request.oci_session.empty() ? Attr(query.source, "oci.session")
                                                     : query.request.oci_session;
   image.sessions = {query.session};
-  ASSIGN_OR_RETURN(auto answer, images.ResolveConfig(image, query.request.platform));
+  ASSIGN_OR_RETURN(auto answer, sources.images.ResolveConfig(image, query.request.platform));
   frontend::SourceMeta meta;
   meta.identifier = query.source.identifier();
   meta.attrs = {query.source.attrs().begin(), query.source.attrs().end()};

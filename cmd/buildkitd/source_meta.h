@@ -2,12 +2,20 @@
 #pragma once
 
 #include "control/services.h"
+#include "solver/scheduler.h"
 #include "worker/source/image/image_source.h"
+#include "worker/worker.h"
 
 namespace kiln::buildkitd {
 
-// Images and OCI layouts; UNIMPLEMENTED for other schemes. Blocks.
-StatusOr<frontend::SourceMeta> ResolveMeta(worker::ImageResolver& images,
+struct MetaSources {
+  worker::ImageResolver& images;
+  worker::Worker& worker;
+  solver::Scheduler& scheduler;
+};
+
+// Images, OCI layouts, git and http(s); UNIMPLEMENTED for other schemes. Blocks.
+StatusOr<frontend::SourceMeta> ResolveMeta(const MetaSources& sources,
                                            const control::MetaQuery& query);
 
 }  // namespace kiln::buildkitd

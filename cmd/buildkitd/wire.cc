@@ -213,7 +213,7 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   services.ops = worker.get();
   services.workers.push_back({facts.id, facts.labels, facts.platforms});
   services.resolve_meta = [this](const control::MetaQuery& query) {
-    return ResolveMeta(*image_resolver, query);
+    return ResolveMeta({*image_resolver, *worker, *scheduler}, query);
   };
   if (config.dockerfile_enabled.value_or(true)) {
     services.frontends["dockerfile.v0"] = frontend::NewFrontend("dockerfile.v0");

@@ -8,12 +8,26 @@
 #include <string_view>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/platform.h"
 #include "base/status.h"
+#include "base/time.h"
 #include "cache/ref.h"
 #include "solver/op.h"
 
 namespace kiln::worker {
+
+// What a source says of itself without its tree; the parts that do not apply stay empty.
+struct SourceMetadata {
+  std::string git_checksum;         // of the commit, or of an annotated tag's object
+  std::string git_ref;
+  std::string git_commit_checksum;  // of an annotated tag
+  std::string git_commit_object;    // only if asked for
+  std::string git_tag_object;
+  Digest http_digest;
+  std::string http_filename;
+  std::optional<Time> http_last_modified;
+};
 
 // One resolved source of one vertex: its keys, then its tree.
 class SourceInstance {
@@ -26,6 +40,11 @@ class SourceInstance {
   };
   virtual StatusOr<Key> CacheKey(int index, solver::JobContext& context) = 0;
   virtual StatusOr<cache::Ref> Snapshot(solver::JobContext& context) = 0;
+  // For frontends; may fetch. UNIMPLEMENTED where there is nothing to tell.
+  virtual StatusOr<SourceMetadata> Metadata([[maybe_unused]] bool git_objects,
+                                            [[maybe_unused]] solver::JobContext& context) {
+    return UnimplementedError("the source has no metadata");
+  }
 };
 
 // One scheme: "docker-image", "local", "git", "http", "oci-layout" …

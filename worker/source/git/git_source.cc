@@ -202,15 +202,64 @@ class GitInstance : public SourceInstance {
     return ref;
   }
 
+  StatusOr<SourceMetadata> Metadata(bool git_objects, solver::JobContext& context) override {
+    ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
+    SourceMetadata meta;
+    meta.git_ref = found.ref;
+    meta.git_checksum = found.commit;
+    if (!id_.keep_git_dir) meta.git_commit_checksum = found.tagged_commit;
+    if (!git_objects) return meta;
+    auto lock = shared_->locks.Lock(id_.remote);
+    GitAccess access(*shared_, id_);
+    RETURN_IF_ERROR(access.Open(context));
+    ASSIGN_OR_RETURN(Workspace clone,
+                     OpenClone(access.cli, found.commit.size(), false, context));
+    GitCli git = access.cli;
+    git.git_dir = clone.mount->path();
+    ASSIGN_OR_RETURN(std::string ref, RefOrDefault(access.cli));
+    RETURN_IF_ERROR(FetchCommit(git, ref, found));
+    RETURN_IF_ERROR(AddObjects(git, &meta));
+    return meta;
+  }
+
  private:
+  static Status AddObjects(const GitCli& git, SourceMetadata* meta) {
+    // Of a ref that is a hash nobody knows yet what it names.
+    ASSIGN_OR_RETURN(const std::string type, git.RunLine({"cat-file", "-t", meta->git_checksum}));
+    if (type != "commit" && type != "tag") {
+      return UnknownError(StrCat("expected commit or tag object, got ", type));
+    }
+    if (type == "commit") {
+      meta->git_commit_checksum.clear();
+    } else if (meta->git_commit_checksum.empty()) {
+      ASSIGN_OR_RETURN(meta->git_commit_checksum,
+                       git.RunLine({"rev-parse", meta->git_checksum + "^{commit}"}));
+    }
+    std::string commit = meta->git_checksum;
+    if (!meta->git_commit_checksum.empty()) {
+      ASSIGN_OR_RETURN(meta->git_tag_object, git.Run({"cat-file", "tag", meta->git_checksum}));
+      commit = meta->git_commit_checksum;
+    }
+    ASSIGN_OR_RETURN(meta->git_commit_object, git.Run({"cat-file", "commit", commit}));
+    return OkStatus();
+  }
+
   std::string KeyOf(const GitResolved& found) const {
     const bool peel = !found.tagged_commit.empty() && !id_.keep_git_dir;
     return id_.Key(peel ? found.tagged_commit : found.commit, found.ref);
   }
 
   StatusOr<GitResolved> Resolve(solver::JobContext& context) {
-    const std::string& commit = id_.fetch_by_commit ? id_.checksum : id_.ref;
-    if (IsCommitSha(commit)) return GitResolved{commit, commit, ""};
+    if (id_.checksum.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) {
+      return UnknownError(StrCat("invalid checksum ", id_.checksum,
+                                 " for Git URL, expected hex commit hash"));
+    }
+    if (IsCommitSha(id_.ref)) {
+      if (id_.ref.starts_with(id_.checksum)) return GitResolved{id_.ref, id_.ref, ""};
+      return UnknownError(
+          StrCat("expected checksum to match ", id_.checksum, ", got ", id_.ref));
+    }
+    if (id_.fetch_by_commit) return ResolveByCommit();
     ASSIGN_OR_RETURN(
         std::string text,
         context.Memo(StrCat("git:", id_.remote, "#", id_.ref), [&]() -> StatusOr<std::string> {
@@ -232,6 +281,20 @@ class GitInstance : public SourceInstance {
                  found.tagged_commit.empty() ? found.commit : " or " + found.tagged_commit));
     }
     return found;
+  }
+
+  // Nothing is asked of the remote; names are made full as if it had been.
+  StatusOr<GitResolved> ResolveByCommit() const {
+    if (id_.checksum.empty()) {
+      return UnknownError("fetch-by-commit requires a checksum or a commit SHA ref");
+    }
+    if (!IsCommitSha(id_.checksum)) {
+      return UnknownError(StrCat("fetch-by-commit requires a full commit SHA checksum, got ",
+                                 Quote(id_.checksum)));
+    }
+    std::string ref = id_.ref.empty() ? id_.checksum : id_.ref;
+    if (!id_.ref.empty() && !id_.ref.starts_with("refs/")) ref = "refs/heads/" + ref;
+    return GitResolved{ref, id_.checksum, ""};
   }
 
   std::string FetchError() const {

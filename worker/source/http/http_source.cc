@@ -189,6 +189,22 @@ class HttpInstance : public SourceInstance {
     return Key{KeyText(id_, resolved), true};
   }
 
+  StatusOr<SourceMetadata> Metadata(bool, solver::JobContext& context) override {
+    SourceMetadata meta;
+    if (!id_.checksum.empty()) {
+      meta.http_digest = id_.checksum;
+      meta.http_filename = HttpFileName(id_.url, id_.filename, "");
+      return meta;
+    }
+    ASSIGN_OR_RETURN(const Resolved resolved, Resolve(context));
+    meta.http_digest = resolved.digest;
+    meta.http_filename = resolved.filename;
+    if (std::optional<std::time_t> time = ParseHttpDate(resolved.modified)) {
+      meta.http_last_modified = Time::FromSeconds(*time);
+    }
+    return meta;
+  }
+
   StatusOr<cache::Ref> Snapshot(solver::JobContext& context) override {
     ASSIGN_OR_RETURN(Resolved resolved, Resolve(context));
     StatusOr<cache::Ref> ref = refs_.Get(resolved.ref_id);
