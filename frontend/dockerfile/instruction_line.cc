@@ -1,8 +1,6 @@
-// The only user of ANTLR: shows it one line as characters, and reads the words off
-// its parse tree by their places in the line. ANTLR throws; nothing leaves here.
+// Shows ANTLR one line as characters, and reads the words off its parse tree by their
+// places in the line. ANTLR throws; nothing leaves here.
 #include "frontend/dockerfile/instruction_line.h"
-
-#include <antlr4-runtime.h>
 
 #include <optional>
 
@@ -10,6 +8,7 @@
 #include "DockerfileParser.h"
 #include "base/strings.h"
 #include "base/utf8.h"
+#include "frontend/dockerfile/byte_classes.h"
 #include "frontend/dockerfile/json_array.h"
 #include "frontend/dockerfile/word_text.h"
 
@@ -43,52 +42,24 @@ unsigned char ClassOf(unsigned char byte, char escape) {
   return control ? static_cast<unsigned char>(kControl) : byte;
 }
 
-// The line as ANTLR's input: one character for each byte.
-class LineChars : public antlr4::CharStream {
- public:
-  void Set(std::string_view line, char escape) {
-    line_ = line;
-    at_ = 0;
-    classes_.clear();
-    for (size_t i = 0, length = 1; i < line.size(); i += length) {
-      const bool ascii = (line[i] & 0x80) == 0;
-      const char32_t rune = ascii ? ' ' : DecodeRune(line.substr(i), &length);
-      const bool blank = !ascii && IsSpaceRune(rune);
-      if (ascii) length = 1;
-      for (size_t j = i; j < i + length; ++j) {
-        unsigned char c = ClassOf(static_cast<unsigned char>(line[j]), escape);
-        if (blank) c = c == kFlagBlank ? kAnyBlank : kWordBlank;
-        classes_.push_back(static_cast<char>(c));
-      }
+// The line as the grammar sees it.
+std::string ClassesOf(std::string_view line, char escape) {
+  std::string classes;
+  classes.reserve(line.size() + 1);
+  for (size_t i = 0, length = 1; i < line.size(); i += length) {
+    const bool ascii = (line[i] & 0x80) == 0;
+    const char32_t rune = ascii ? ' ' : DecodeRune(line.substr(i), &length);
+    const bool blank = !ascii && IsSpaceRune(rune);
+    if (ascii) length = 1;
+    for (size_t j = i; j < i + length; ++j) {
+      unsigned char c = ClassOf(static_cast<unsigned char>(line[j]), escape);
+      if (blank) c = c == kFlagBlank ? kAnyBlank : kWordBlank;
+      classes.push_back(static_cast<char>(c));
     }
-    classes_ += '\n';  // the grammar's END
   }
-
-  void consume() override { ++at_; }
-  size_t LA(ssize_t i) override {
-    if (i == 0) return 0;
-    const auto index = static_cast<ssize_t>(at_) + (i > 0 ? i - 1 : i);
-    if (index < 0 || index >= static_cast<ssize_t>(classes_.size())) return IntStream::EOF;
-    return static_cast<unsigned char>(classes_[static_cast<size_t>(index)]);
-  }
-  ssize_t mark() override { return -1; }
-  void release(ssize_t) override {}
-  size_t index() override { return at_; }
-  void seek(size_t index) override { at_ = std::min(index, classes_.size()); }
-  size_t size() override { return classes_.size(); }
-  std::string getSourceName() const override { return "line"; }
-  std::string getText(const antlr4::misc::Interval& interval) override {
-    const auto first = static_cast<size_t>(interval.a);
-    return std::string(line_.substr(std::min(first, line_.size()),
-                                    static_cast<size_t>(interval.b - interval.a + 1)));
-  }
-  std::string toString() const override { return std::string(line_); }
-
- private:
-  std::string_view line_;
-  std::string classes_;
-  size_t at_ = 0;
-};
+  classes += '\n';  // the grammar's END
+  return classes;
+}
 
 // Collects what the tree of one line says.
 class LineReading {
@@ -242,7 +213,7 @@ class LineReading {
 }  // namespace
 
 struct InstructionLineParser::Machine {
-  LineChars chars;
+  ByteClasses chars;
   DockerfileLexer lexer{&chars};
   antlr4::CommonTokenStream tokens{&lexer};
   DockerfileParser parser{&tokens};
@@ -255,7 +226,7 @@ struct InstructionLineParser::Machine {
   }
 
   DockerfileParser::InstructionContext* Run(std::string_view line, char escape) {
-    chars.Set(line, escape);
+    chars.Set(line, ClassesOf(line, escape));
     lexer.setInputStream(&chars);
     tokens.setTokenSource(&lexer);
     parser.setTokenStream(&tokens);

@@ -19,7 +19,11 @@ ListEnv EnvOf(const json& values) {
   return ListEnv(texts);
 }
 
-Texts ListOf(const std::set<std::string>& names) { return {names.begin(), names.end()}; }
+template <typename Names>
+Texts Sorted(const Names& names) {
+  const std::set<std::string> sorted(names.begin(), names.end());
+  return {sorted.begin(), sorted.end()};
+}
 
 TEST(ShellLex, ExpandsAsTheReferenceDoes) {
   const json golden =
@@ -40,8 +44,8 @@ TEST(ShellLex, ExpandsAsTheReferenceDoes) {
     EXPECT_EQ(result->word, item["word"]) << item;
     EXPECT_EQ(result->words, item["words"].is_null() ? Texts() : item["words"].get<Texts>())
         << item;
-    EXPECT_EQ(ListOf(result->matched), item["matched"].get<Texts>()) << item;
-    EXPECT_EQ(ListOf(result->unmatched), item["unmatched"].get<Texts>()) << item;
+    EXPECT_EQ(Sorted(result->matched), item["matched"].get<Texts>()) << item;
+    EXPECT_EQ(Sorted(result->unmatched), item["unmatched"].get<Texts>()) << item;
   }
 }
 
