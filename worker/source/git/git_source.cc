@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <mutex>
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "base/file.h"
@@ -14,146 +14,13 @@
 #include "base/strings.h"
 #include "cache/mount.h"
 #include "llb/git_ref.h"
-#include "worker/op/client_mounts.h"
-#include "worker/source/git/git_cli.h"
+#include "worker/source/git/git_access.h"
 
 namespace kiln::worker {
 namespace {
 
 constexpr std::string_view kKeyRemote = "git-remote";
 constexpr std::string_view kKeySnapshot = "git-snapshot";
-constexpr std::chrono::seconds kSessionWait{5};
-
-struct GitIdentifier {
-  std::string remote, ref, checksum, subdir, mtime;
-  std::string token_secret, header_secret, ssh_sock, known_hosts;
-  bool keep_git_dir = false, skip_submodules = false, fetch_by_commit = false;
-
-  // What decides the tree, beside the commit.
-  std::string Key(const std::string& commit, const std::string& full_ref) const {
-    std::string key = commit;
-    if (keep_git_dir) {
-      key += ".git";
-      if (!full_ref.empty()) key += "#" + full_ref;
-    }
-    if (!subdir.empty()) key += ":" + subdir;
-    if (skip_submodules) key += "(skip-submodules)";
-    if (!mtime.empty() && mtime != "checkout") key += StrCat("(mtime=", mtime, ")");
-    return key;
-  }
-};
-
-Status ParseAttribute(const std::string& key, const std::string& value, GitIdentifier* id) {
-  if (key == "git.keepgitdir") id->keep_git_dir = value == "true";
-  if (key == "git.fullurl") {
-    id->remote = llb::IsGitTransport(value) ? value : StrCat("https://", value);
-  }
-  if (key == "git.authheadersecret") id->header_secret = value;
-  if (key == "git.authtokensecret") id->token_secret = value;
-  if (key == "git.knownsshhosts") id->known_hosts = value;
-  if (key == "git.mountsshsock") id->ssh_sock = value;
-  if (key == "git.checksum") id->checksum = value;
-  if (key == "git.skipsubmodules") id->skip_submodules = value == "true";
-  if (key == "git.mtime") id->mtime = value;
-  if (key == "git.fetchbycommit") id->fetch_by_commit = value == "true";
-  if (key.starts_with("git.sig.") || key == "git.bundle" || key == "git.checkoutbundle") {
-    return UnimplementedError(StrCat(key, " is not supported"));
-  }
-  return OkStatus();
-}
-
-// One clone per remote is written by one step at a time.
-class RemoteLocks {
- public:
-  std::unique_lock<std::mutex> Lock(const std::string& remote) {
-    std::mutex* one = nullptr;
-    {
-      std::lock_guard lock(mutex_);
-      one = &locks_[remote];
-    }
-    return std::unique_lock(*one);
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, std::mutex> locks_;
-};
-
-struct GitShared {
-  cache::RefStore& refs;
-  SessionTable& sessions;
-  std::string temp_dir;
-  RemoteLocks locks;
-};
-
-// The session's credentials for one run of git.
-class GitAccess {
- public:
-  GitAccess(GitShared& shared, const GitIdentifier& id) : shared_(shared), id_(id) {}
-  ~GitAccess() {
-    if (!cli.known_hosts.empty()) ::unlink(cli.known_hosts.c_str());
-  }
-  GitCli cli;
-
-  Status Open(solver::JobContext& context) {
-    cli.stop = context.stop();
-    RETURN_IF_ERROR(AddAuth(context));
-    if (!id_.known_hosts.empty()) {
-      cli.known_hosts = JoinPath(shared_.temp_dir, "known-hosts-" + NewId());
-      RETURN_IF_ERROR(WriteFileAtomic(cli.known_hosts, id_.known_hosts, 0600));
-    }
-    return id_.ssh_sock.empty() ? OkStatus() : AddSsh(context);
-  }
-
- private:
-  Status AddAuth(solver::JobContext& context) {
-    StatusOr<llb::GitUrl> url = llb::ParseGitUrl(id_.remote);
-    if (!url.ok() || (url->scheme != "http" && url->scheme != "https")) return OkStatus();
-    std::vector<std::pair<std::string, bool>> names;  // name, is a token
-    for (const std::string& suffix : {"." + url->host, std::string()}) {
-      if (!id_.header_secret.empty()) names.emplace_back(id_.header_secret + suffix, false);
-      if (!id_.token_secret.empty()) names.emplace_back(id_.token_secret + suffix, true);
-    }
-    for (const auto& [name, is_token] : names) {
-      std::string value;
-      Status got = WithAnySession(shared_.sessions, context.Sessions(),
-                                  [&](ClientSession& session) -> Status {
-                                    ASSIGN_OR_RETURN(value, session.GetSecret(name));
-                                    return OkStatus();
-                                  });
-      if (!got.ok()) continue;
-      if (is_token) value = "basic " + Base64Encode("x-access-token:" + value);
-      cli.config = {"-c", StrCat("http.", url->scheme, "://", url->host,
-                                 "/.extraheader=Authorization: ", value)};
-      break;
-    }
-    return OkStatus();
-  }
-
-  Status AddSsh(solver::JobContext& context) {
-    std::string session_id;
-    Status got = WithAnySession(shared_.sessions, context.Sessions(),
-                                [&](ClientSession& session) -> Status {
-                                  RETURN_IF_ERROR(session.CheckSshAgent(id_.ssh_sock));
-                                  session_id = session.id();
-                                  return OkStatus();
-                                });
-    if (got.code() == StatusCode::kUnimplemented) {
-      return NotFoundError(
-          StrCat("no SSH key ", Quote(id_.ssh_sock), " forwarded from the client"));
-    }
-    RETURN_IF_ERROR(got);
-    ASSIGN_OR_RETURN(ClientSessionPtr session, shared_.sessions.Get(session_id, kSessionWait));
-    ASSIGN_OR_RETURN(ssh_, MakeSshMount(shared_.temp_dir, std::move(session), id_.ssh_sock,
-                                        {::geteuid(), ::getegid(), 0700}));
-    cli.ssh_auth_sock = ssh_.mounts.front().source;
-    return OkStatus();
-  }
-
-  GitShared& shared_;
-  const GitIdentifier& id_;
-  cache::MountLease ssh_;
-};
 
 // A mounted growing record.
 struct Workspace {
@@ -180,63 +47,47 @@ class GitInstance : public SourceInstance {
     ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
     const std::string snapshot_key = StrCat(id_.remote, "#", KeyOf(found));
     auto lock = shared_->locks.Lock(id_.remote);
-    ASSIGN_OR_RETURN(std::vector<std::string> ids,
-                     shared_->refs.Find(kKeySnapshot, snapshot_key));
+    ASSIGN_OR_RETURN(std::vector<std::string> ids, shared_->refs.Find(kKeySnapshot, snapshot_key));
     for (const std::string& id : ids) {
       StatusOr<cache::Ref> ref = shared_->refs.Get(id);
       if (ref.ok()) return ref;
     }
-    GitAccess access(*shared_, id_);
-    RETURN_IF_ERROR(access.Open(context));
-    access.cli.log = [&](int stream, std::string_view bytes) {
-      context.progress().Log(stream, bytes);
-    };
-    StatusOr<cache::Ref> ref = Fetch(access.cli, found, false, context);
-    if (!ref.ok() && (Contains(ref.status().message(), "would clobber existing tag") ||
-                      Contains(ref.status().message(), "unable to update local ref"))) {
-      // Names of the remote have moved in a way that the clone cannot follow.
-      ref = Fetch(access.cli, found, true, context);
-    }
-    RETURN_IF_ERROR(ref.status());
+    StatusOr<cache::Ref> ref = cache::Ref();
+    RETURN_IF_ERROR(WithFetched(found, context, [&](const GitCli& clone, const std::string& name) {
+      ref = Checkout(clone, name, found, context);
+      return ref.ok() ? OkStatus() : ref.status();
+    }));
     RETURN_IF_ERROR(ref->SetMetadata(kKeySnapshot, snapshot_key, true));
     return ref;
   }
 
-  StatusOr<SourceMetadata> Metadata(bool git_objects, solver::JobContext& context) override {
+  StatusOr<SourceMetadata> Metadata(bool objects, solver::JobContext& context) override {
     ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
     SourceMetadata meta;
-    meta.git_ref = found.ref;
     meta.git_checksum = found.commit;
+    meta.git_ref = found.ref;
     if (!id_.keep_git_dir) meta.git_commit_checksum = found.tagged_commit;
-    if (!git_objects) return meta;
+    if (!objects) return meta;
     auto lock = shared_->locks.Lock(id_.remote);
-    GitAccess access(*shared_, id_);
-    RETURN_IF_ERROR(access.Open(context));
-    ASSIGN_OR_RETURN(Workspace clone,
-                     OpenClone(access.cli, found.commit.size(), false, context));
-    GitCli git = access.cli;
-    git.git_dir = clone.mount->path();
-    ASSIGN_OR_RETURN(std::string ref, RefOrDefault(access.cli));
-    RETURN_IF_ERROR(FetchCommit(git, ref, found));
-    RETURN_IF_ERROR(AddObjects(git, &meta));
+    RETURN_IF_ERROR(WithFetched(found, context, [&](const GitCli& clone, const std::string&) {
+      return ReadObjects(clone, &meta);
+    }));
     return meta;
   }
 
  private:
-  static Status AddObjects(const GitCli& git, SourceMetadata* meta) {
-    // Of a ref that is a hash nobody knows yet what it names.
-    ASSIGN_OR_RETURN(const std::string type, git.RunLine({"cat-file", "-t", meta->git_checksum}));
+  static Status ReadObjects(const GitCli& git, SourceMetadata* meta) {
+    ASSIGN_OR_RETURN(std::string type, git.RunLine({"cat-file", "-t", meta->git_checksum}));
     if (type != "commit" && type != "tag") {
       return UnknownError(StrCat("expected commit or tag object, got ", type));
     }
-    if (type == "commit") {
-      meta->git_commit_checksum.clear();
-    } else if (meta->git_commit_checksum.empty()) {
+    if (type == "commit") meta->git_commit_checksum.clear();
+    if (type == "tag" && meta->git_commit_checksum.empty()) {
       ASSIGN_OR_RETURN(meta->git_commit_checksum,
                        git.RunLine({"rev-parse", meta->git_checksum + "^{commit}"}));
     }
     std::string commit = meta->git_checksum;
-    if (!meta->git_commit_checksum.empty()) {
+    if (type == "tag") {
       ASSIGN_OR_RETURN(meta->git_tag_object, git.Run({"cat-file", "tag", meta->git_checksum}));
       commit = meta->git_commit_checksum;
     }
@@ -250,14 +101,13 @@ class GitInstance : public SourceInstance {
   }
 
   StatusOr<GitResolved> Resolve(solver::JobContext& context) {
-    if (id_.checksum.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) {
-      return UnknownError(StrCat("invalid checksum ", id_.checksum,
-                                 " for Git URL, expected hex commit hash"));
-    }
+    RETURN_IF_ERROR(CheckChecksum());
     if (IsCommitSha(id_.ref)) {
-      if (id_.ref.starts_with(id_.checksum)) return GitResolved{id_.ref, id_.ref, ""};
-      return UnknownError(
-          StrCat("expected checksum to match ", id_.checksum, ", got ", id_.ref));
+      if (!id_.ref.starts_with(id_.checksum)) {
+        return DataLossError(
+            StrCat("expected checksum to match ", id_.checksum, ", got ", id_.ref));
+      }
+      return GitResolved{id_.ref, id_.ref, ""};
     }
     if (id_.fetch_by_commit) return ResolveByCommit();
     ASSIGN_OR_RETURN(
@@ -274,8 +124,7 @@ class GitInstance : public SourceInstance {
         }));
     std::vector<std::string_view> parts = StrSplit(text, '\n');
     GitResolved found{std::string(parts[0]), std::string(parts[1]), std::string(parts[2])};
-    if (!found.commit.starts_with(id_.checksum) &&
-        !found.tagged_commit.starts_with(id_.checksum)) {
+    if (!found.commit.starts_with(id_.checksum) && !found.tagged_commit.starts_with(id_.checksum)) {
       return DataLossError(
           StrCat("expected checksum to match ", id_.checksum, ", got ",
                  found.tagged_commit.empty() ? found.commit : " or " + found.tagged_commit));
@@ -283,17 +132,25 @@ class GitInstance : public SourceInstance {
     return found;
   }
 
-  // Nothing is asked of the remote; names are made full as if it had been.
+  Status CheckChecksum() const {
+    bool hex = std::all_of(id_.checksum.begin(), id_.checksum.end(),
+                           [](unsigned char c) { return std::isxdigit(c) != 0; });
+    return hex ? OkStatus()
+               : InvalidArgumentError(StrCat("invalid checksum ", id_.checksum,
+                                             " for Git URL, expected hex commit hash"));
+  }
+
+  // The name is not asked of the remote; one without a kind is taken for a branch.
   StatusOr<GitResolved> ResolveByCommit() const {
     if (id_.checksum.empty()) {
-      return UnknownError("fetch-by-commit requires a checksum or a commit SHA ref");
+      return InvalidArgumentError("fetch-by-commit requires a checksum or a commit SHA ref");
     }
     if (!IsCommitSha(id_.checksum)) {
-      return UnknownError(StrCat("fetch-by-commit requires a full commit SHA checksum, got ",
-                                 Quote(id_.checksum)));
+      return InvalidArgumentError(
+          StrCat("fetch-by-commit requires a full commit SHA checksum, got ", Quote(id_.checksum)));
     }
     std::string ref = id_.ref.empty() ? id_.checksum : id_.ref;
-    if (!id_.ref.empty() && !id_.ref.starts_with("refs/")) ref = "refs/heads/" + ref;
+    if (!id_.ref.empty() && !ref.starts_with("refs/")) ref = "refs/heads/" + ref;
     return GitResolved{ref, id_.checksum, ""};
   }
 
@@ -333,11 +190,11 @@ class GitInstance : public SourceInstance {
     }
     const bool is_new = clone.ref.empty();
     if (is_new) {
-      ASSIGN_OR_RETURN(clone.ref,
-                       shared_->refs.NewMutable(
-                           {}, {.description = StrCat("shared git repo for ",
-                                                      RedactCredentials(id_.remote)),
-                                .retain = true}));
+      ASSIGN_OR_RETURN(
+          clone.ref,
+          shared_->refs.NewMutable(
+              {}, {.description = StrCat("shared git repo for ", RedactCredentials(id_.remote)),
+                   .retain = true}));
     }
     RETURN_IF_ERROR(clone.Mount(shared_->temp_dir, context.stop()));
     if (!is_new) return clone;
@@ -351,14 +208,47 @@ class GitInstance : public SourceInstance {
     return clone;
   }
 
-  StatusOr<cache::Ref> Fetch(const GitCli& access, const GitResolved& found, bool reset,
-                             solver::JobContext& context) {
+  using Use = std::function<Status(const GitCli& clone, const std::string& ref)>;
+
+  // Runs `use` on the remote's clone, which has the commit then. Under the remote's lock.
+  Status WithFetched(const GitResolved& found, solver::JobContext& context, const Use& use) {
+    GitAccess access(*shared_, id_);
+    RETURN_IF_ERROR(access.Open(context));
+    Status status = Fetch(access.cli, found, false, context, use);
+    if (Contains(status.message(), "would clobber existing tag") ||
+        Contains(status.message(), "unable to update local ref")) {
+      // Names of the remote have moved in a way that the clone cannot follow.
+      status = Fetch(access.cli, found, true, context, use);
+    }
+    return status;
+  }
+
+  Status Fetch(const GitCli& access, const GitResolved& found, bool reset,
+               solver::JobContext& context, const Use& use) {
     ASSIGN_OR_RETURN(Workspace clone, OpenClone(access, found.commit.size(), reset, context));
     GitCli git = access;
     git.git_dir = clone.mount->path();
     ASSIGN_OR_RETURN(std::string ref, RefOrDefault(access));
+    if (id_.fetch_by_commit && id_.ref.empty()) ref = id_.checksum;
     RETURN_IF_ERROR(FetchCommit(git, ref, found));
-    return Checkout(git, ref, found, context);
+    RETURN_IF_ERROR(VerifyChecksum(git, ref));
+    return use(git, ref);
+  }
+
+  Status VerifyChecksum(const GitCli& git, const std::string& ref) {
+    if (id_.checksum.empty()) return OkStatus();
+    const std::string what = id_.fetch_by_commit ? id_.checksum : ref;
+    StatusOr<std::string> got = git.RunLine({"rev-parse", what});
+    if (!got.ok()) {
+      return Annotate(got.status(),
+                      StrCat("failed to rev-parse ", what, " for ", RedactCredentials(id_.remote)));
+    }
+    if (got->starts_with(id_.checksum)) return OkStatus();
+    StatusOr<std::string> peeled = git.RunLine({"rev-parse", what + "^{}"});
+    if (peeled.ok() && peeled->starts_with(id_.checksum)) return OkStatus();
+    std::string text = StrCat("expected checksum to match ", id_.checksum, ", got ", *got);
+    if (peeled.ok() && *peeled != *got) text += " or " + *peeled;
+    return DataLossError(text);
   }
 
   // Makes sure that the commit is in the clone, and that `ref` names it there.
@@ -398,6 +288,7 @@ class GitInstance : public SourceInstance {
       args.insert(args.end(), {"origin", found.commit});
       StatusOr<std::string> fetched = git.Run(args);
       if (!fetched.ok()) return Annotate(fetched.status(), FetchError());
+      RETURN_IF_ERROR(git.Run({"reflog", "expire", "--all", "--expire=now"}).status());
       if (!git.Run({"cat-file", "-e", found.commit}).ok()) {
         return DataLossError(StrCat("fetched ref ", ref, " does not match expected commit ",
                                     found.commit,
@@ -413,8 +304,8 @@ class GitInstance : public SourceInstance {
     Workspace work;
     ASSIGN_OR_RETURN(
         work.ref, shared_->refs.NewMutable(
-                      {}, {.description = StrCat("git snapshot for ",
-                                                 RedactCredentials(id_.remote), "#", ref),
+                      {}, {.description =
+                               StrCat("git snapshot for ", RedactCredentials(id_.remote), "#", ref),
                            .type = cache::RecordType::kGitCheckout}));
     RETURN_IF_ERROR(work.Mount(shared_->temp_dir, context.stop()));
     const std::string top = work.mount->path();
@@ -427,18 +318,17 @@ class GitInstance : public SourceInstance {
     GitCli git = clone;
     git.work_tree = tree;
     if (id_.keep_git_dir && whole) {
-      RETURN_IF_ERROR(CloneInto(clone, ref, &git));
+      RETURN_IF_ERROR(CloneInto(clone, ref, found.commit.size() == 64, &git));
     } else {
-      Status status =
-          git.Run({"checkout", "--no-overlay", found.commit, "--", "."}).status();
+      Status status = git.Run({"checkout", "--no-overlay", found.commit, "--", "."}).status();
       if (!status.ok()) return Annotate(status, CheckoutError());
     }
     if (!id_.skip_submodules) {
       Status status =
           git.Run({"submodule", "update", "--init", "--recursive", "--depth=1"}).status();
       if (!status.ok()) {
-        return Annotate(status, StrCat("failed to update submodules for ",
-                                       RedactCredentials(id_.remote)));
+        return Annotate(status,
+                        StrCat("failed to update submodules for ", RedactCredentials(id_.remote)));
       }
     }
     if (!whole) {
@@ -456,9 +346,11 @@ class GitInstance : public SourceInstance {
   }
 
   // A repository of its own in the checkout, with the one commit under its name.
-  Status CloneInto(const GitCli& clone, const std::string& ref, GitCli* git) {
+  Status CloneInto(const GitCli& clone, const std::string& ref, bool sha256, GitCli* git) {
     git->git_dir = JoinPath(git->work_tree, ".git");
-    RETURN_IF_ERROR(git->Run({"-c", "init.defaultBranch=master", "init"}).status());
+    std::vector<std::string> init = {"-c", "init.defaultBranch=master", "init"};
+    if (sha256) init.emplace_back("--object-format=sha256");
+    RETURN_IF_ERROR(git->Run(init).status());
     RETURN_IF_ERROR(
         git->Run({"remote", "add", "origin", StrCat("file://", clone.git_dir)}).status());
     const std::string what = id_.fetch_by_commit && !id_.checksum.empty() ? id_.checksum : ref;
@@ -487,16 +379,15 @@ class GitInstance : public SourceInstance {
     ASSIGN_OR_RETURN(UniqueFd dir, OpenFile(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     for (std::string_view part : StrSplit(std::string_view(subdir).substr(1), '/')) {
       std::string name(part);
-      UniqueFd next(::openat(dir.get(), name.c_str(),
-                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      UniqueFd next(
+          ::openat(dir.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!next.valid()) {
         return ErrnoStatus(errno, StrCat("invalid subdir ", subdir.substr(1), ": openat ", name));
       }
       dir = std::move(next);
     }
     ASSIGN_OR_RETURN(UniqueFd target, OpenFile(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    ASSIGN_OR_RETURN(std::vector<std::string> names,
-                     ListDir(StrCat("/proc/self/fd/", dir.get())));
+    ASSIGN_OR_RETURN(std::vector<std::string> names, ListDir(StrCat("/proc/self/fd/", dir.get())));
     for (const std::string& name : names) {
       if (::renameat(dir.get(), name.c_str(), target.get(), name.c_str()) != 0) {
         return ErrnoStatus(errno, StrCat("rename ", name));
@@ -533,9 +424,9 @@ class GitSource : public Source {
   GitSource(cache::RefStore& refs, SessionTable& sessions, std::string temp_dir)
       : shared_(new GitShared{refs, sessions, std::move(temp_dir), {}}) {}
   std::vector<std::string> schemes() const override { return {"git"}; }
-  StatusOr<std::unique_ptr<SourceInstance>> Resolve(
-      std::string_view, std::string_view reference,
-      const std::map<std::string, std::string>& attrs, const std::optional<Platform>&) override {
+  StatusOr<std::unique_ptr<SourceInstance>> Resolve(std::string_view, std::string_view reference,
+                                                    const std::map<std::string, std::string>& attrs,
+                                                    const std::optional<Platform>&) override {
     std::string text(reference);
     if (!llb::IsGitTransport(text)) text = "https://" + text;
     ASSIGN_OR_RETURN(llb::GitUrl url, llb::ParseGitUrl(text));
@@ -544,11 +435,12 @@ class GitSource : public Source {
     id.ref = url.ref;
     id.subdir = url.subdir;
     for (const auto& [key, value] : attrs) {
-      RETURN_IF_ERROR(ParseAttribute(key, value, &id));
+      RETURN_IF_ERROR(ParseGitAttribute(key, value, &id));
     }
     // Would be read as an option.
     if (id.ref.starts_with('-') || id.remote.starts_with('-')) {
-      return InvalidArgumentError(StrCat("invalid git ref: ", id.ref, " cannot start with a \"-\""));
+      return InvalidArgumentError(
+          StrCat("invalid git ref: ", id.ref, " cannot start with a \"-\""));
     }
     return std::unique_ptr<SourceInstance>(std::make_unique<GitInstance>(shared_, std::move(id)));
   }
@@ -569,7 +461,8 @@ StatusOr<GitResolved> PickRemoteRef(std::string_view ls_remote, std::string_view
     if (StrCut(line, "\t", &commit, &name)) commits[std::string(name)] = std::string(commit);
   }
   GitResolved found;
-  // git checkout, too, prefers a branch to a tag of its name. A full name is tried by its kind first.
+  // git checkout, too, prefers a branch to a tag of its name. A full name is tried by its kind
+  // first.
   const std::string order[] = {partial != head && partial != tag ? partial : head, head, tag};
   for (const std::string& name : order) {
     auto entry = commits.find(name);
@@ -579,8 +472,8 @@ StatusOr<GitResolved> PickRemoteRef(std::string_view ls_remote, std::string_view
     break;
   }
   if (found.commit.empty()) {
-    return NotFoundError(StrCat("repository does not contain ref ", ref, ", output: ",
-                                Quote(ls_remote)));
+    return NotFoundError(
+        StrCat("repository does not contain ref ", ref, ", output: ", Quote(ls_remote)));
   }
   if (found.ref == tag) found.tagged_commit = commits[tag + "^{}"];
   if (!IsCommitSha(found.commit)) {

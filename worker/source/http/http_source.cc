@@ -104,11 +104,14 @@ std::string UrlHash(const HttpIdentifier& id) {
   return Digest::Of(GoText(document)).text();
 }
 
+// The three forms of RFC 9110, section 5.6.7.
 std::optional<std::time_t> ParseHttpDate(const std::string& text) {
-  std::tm parts = {};
-  const char* end = ::strptime(text.c_str(), kHttpDate, &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return ::timegm(&parts);
+  for (const char* form : {kHttpDate, "%A, %d-%b-%y %H:%M:%S %Z", "%a %b %e %H:%M:%S %Y"}) {
+    std::tm parts = {};
+    const char* end = ::strptime(text.c_str(), form, &parts);
+    if (end != nullptr && *end == '\0') return ::timegm(&parts);
+  }
+  return std::nullopt;
 }
 
 // The date as Go writes it again; "" if it is none.
