@@ -7,6 +7,8 @@
 #include "control/export_source.h"
 #include "control/reference.h"
 #include "control/vertex.h"
+#include "worker/op/failed_steps.h"
+#include "worker/worker.h"
 
 namespace kiln::control {
 namespace {
@@ -40,6 +42,20 @@ class SchedulerEntry {
   std::string id_;
 };
 
+// What clients were given beside results goes with the build, however it ends.
+class GatewayEnd {
+ public:
+  GatewayEnd(const BuildContext& build, ClientFrontend* client) : build_(build), client_(client) {}
+  ~GatewayEnd() {
+    if (client_ != nullptr) client_->containers().ReleaseAll();
+    build_.services->worker->failed_steps().EndBuild(build_.request.id);
+  }
+
+ private:
+  const BuildContext& build_;
+  ClientFrontend* client_;
+};
+
 }  // namespace
 
 Build::Build(const Services& services, BuildRequest request)
@@ -48,7 +64,9 @@ Build::Build(const Services& services, BuildRequest request)
   context_->services = &services;
   bridge_ = std::make_unique<BuildBridge>(context_, OptsFor(*context_, this->request().frontend_opts),
                                           this->request().frontend_inputs);
-  if (this->request().client_driven()) client_ = std::make_unique<ClientFrontend>(*bridge_);
+  if (this->request().client_driven()) {
+    client_ = std::make_unique<ClientFrontend>(*bridge_, context_);
+  }
 }
 
 StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
@@ -60,6 +78,7 @@ StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
   RETURN_IF_ERROR(Load(&outputs));
   ASSIGN_OR_RETURN(cache_exports_, CacheExports::Configure(*context_));
   SchedulerEntry entry(*context_->services->scheduler, *context_);
+  GatewayEnd gateway_end(*context_, client_.get());
   ASSIGN_OR_RETURN(frontend::Result result, Convert(stop));
   ASSIGN_OR_RETURN(worker::ExportSource source, Solve(result));
   RETURN_IF_ERROR(cache_exports_.Plan(*context_, result));

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "control/reference.h"
 
 namespace kiln::control {
 
@@ -31,6 +32,24 @@ StatusOr<frontend::ReferencePtr> ClientFrontend::Returned(const std::string& id)
   return UnknownError(StrCat("return reference ", id, " not found"));
 }
 
+std::string ClientFrontend::RegisterTree(cache::Ref tree) {
+  if (tree.empty()) return "";
+  std::string id = tree.id();
+  std::lock_guard lock(mutex_);
+  trees_.try_emplace(id, std::move(tree));
+  return id;
+}
+
+StatusOr<cache::Ref> ClientFrontend::TreeOf(const std::string& id) {
+  {
+    std::lock_guard lock(mutex_);
+    auto tree = trees_.find(id);
+    if (tree != trees_.end()) return tree->second.Clone();
+  }
+  ASSIGN_OR_RETURN(frontend::ReferencePtr reference, Returned(id));
+  return RefOf(reference);
+}
+
 Status ClientFrontend::Return(StatusOr<frontend::Result> result) {
   std::lock_guard lock(mutex_);
   if (result_) return UnknownError("gateway result is already set");
@@ -44,6 +63,14 @@ StatusOr<frontend::Result> ClientFrontend::Wait(std::stop_token stop) {
   if (!returned_.wait(lock, stop, [&] { return result_.has_value(); })) {
     return CancelledError("context canceled");
   }
+  return *result_;
+}
+
+StatusOr<frontend::Result> ClientFrontend::Outcome(const Status& process) {
+  std::lock_guard lock(mutex_);
+  if (result_ && !result_->ok()) return result_->status();
+  RETURN_IF_ERROR(process);
+  if (!result_) return UnknownError("no result for incomplete build");
   return *result_;
 }
 

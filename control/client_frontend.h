@@ -2,7 +2,7 @@
 //
 // Solve waits until the client says Return; meanwhile api/server passes the
 // client's LLBBridge calls to the bridge. References are known by id here. Image
-// frontends speak the same protocol from inside a container.
+// frontends speak the same protocol from inside a container (gateway_frontend.h).
 #pragma once
 
 #include <condition_variable>
@@ -13,6 +13,9 @@
 #include <stop_token>
 #include <string>
 
+#include "cache/ref.h"
+#include "control/build_context.h"
+#include "control/gateway_containers.h"
 #include "frontend/bridge.h"
 
 namespace kiln::control {
@@ -20,9 +23,13 @@ namespace kiln::control {
 // Thread-safe. `bridge` must outlive it.
 class ClientFrontend {
  public:
-  explicit ClientFrontend(frontend::Bridge& bridge) : bridge_(bridge) {}
+  // Without a build (in tests) there are no containers.
+  explicit ClientFrontend(frontend::Bridge& bridge, BuildContextPtr build = nullptr)
+      : bridge_(bridge), build_(std::move(build)) {}
 
   frontend::Bridge& bridge() { return bridge_; }
+  const BuildContextPtr& build() const { return build_; }
+  GatewayContainers& containers() { return containers_; }
 
   // Keeps a reference under a new id; "" for scratch.
   std::string Register(const frontend::ReferencePtr& reference);
@@ -31,16 +38,28 @@ class ClientFrontend {
   // The same for ids of a returned result: "" is scratch, "return reference X not found".
   StatusOr<frontend::ReferencePtr> Returned(const std::string& id);
 
+  // Trees of failed steps, by record: the id under which a container may mount one. ""
+  // for scratch.
+  std::string RegisterTree(cache::Ref tree);
+  // The tree behind an id of either kind; evaluates.
+  StatusOr<cache::Ref> TreeOf(const std::string& id);
+
   // Ends the build. "gateway result is already set" the second time.
   Status Return(StatusOr<frontend::Result> result);
   // Blocks until Return; CANCELLED when `stop` fires first.
   StatusOr<frontend::Result> Wait(std::stop_token stop);
+  // The result of a frontend that is a process, after its end: an error that it
+  // returned, else its failure, else what it returned. "no result for incomplete build".
+  StatusOr<frontend::Result> Outcome(const Status& process);
 
  private:
   frontend::Bridge& bridge_;
+  BuildContextPtr build_;
+  GatewayContainers containers_;
   std::mutex mutex_;
   std::condition_variable_any returned_;
   std::map<std::string, frontend::ReferencePtr> references_;
+  std::map<std::string, cache::Ref> trees_;
   std::optional<StatusOr<frontend::Result>> result_;
 };
 

@@ -70,11 +70,31 @@ StatusOr<const solver::EdgeResult*> SolvedReference::Get() {
   return &*result_;
 }
 
+// errdefs.Solve with what the definition says of a step: op = 3, description = 6.
+std::string SolvedReference::StepDetail(const std::string& digest) const {
+  std::string bytes;
+  for (const std::string& op : definition_->def()) {
+    if (Digest::Of(op).text() == digest) AppendField(&bytes, 3, op);
+  }
+  auto metadata = definition_->metadata().find(digest);
+  if (metadata == definition_->metadata().end()) return bytes;
+  for (const auto& [key, value] : metadata->second.description()) {
+    std::string entry;
+    AppendField(&entry, 1, key);
+    AppendField(&entry, 2, value);
+    AppendField(&bytes, 6, entry);
+  }
+  return bytes;
+}
+
 Status SolvedReference::WithSources(Status status) const {
   const StatusDetail* detail = status.FindDetail(kVertexUrl);
-  if (detail == nullptr || definition_ == nullptr || !definition_->has_source()) return status;
+  if (detail == nullptr || definition_ == nullptr) return status;
+  const std::string digest = DigestOfDetail(detail->bytes);
+  status.AddDetail(kStepUrl, StepDetail(digest));
+  if (!definition_->has_source()) return status;
   const pb::Source& source = definition_->source();
-  auto locations = source.locations().find(DigestOfDetail(detail->bytes));
+  auto locations = source.locations().find(digest);
   if (locations == source.locations().end()) return status;
   for (const pb::Location& location : locations->second.locations()) {
     if (location.sourceindex() < 0 || location.sourceindex() >= source.infos_size()) continue;

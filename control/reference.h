@@ -16,6 +16,10 @@
 
 namespace kiln::control {
 
+// Detail of a failed step: an errdefs.Solve without ids, for the gateway to complete.
+// Like everything under kiln/ it stays in the process.
+inline constexpr std::string_view kStepUrl = "kiln/step";
+
 // Shared and thread-safe. Every frontend::Reference of a build is one of these.
 class SolvedReference : public frontend::Reference {
  public:
@@ -36,6 +40,7 @@ class SolvedReference : public frontend::Reference {
  private:
   StatusOr<std::string> MountedPath();
   Status WithSources(Status status) const;
+  std::string StepDetail(const std::string& digest) const;
 
   BuildContextPtr build_;
   frontend::DefinitionPtr definition_;

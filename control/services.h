@@ -16,6 +16,7 @@
 
 namespace kiln::worker {
 class CacheBackends;  // worker/remotecache/cache_backend.h
+class Worker;
 }
 
 namespace kiln::control {
@@ -38,6 +39,7 @@ struct Services {
   cache::RefStore* refs = nullptr;
   worker::SessionTable* sessions = nullptr;
   worker::ExporterTable* exporters = nullptr;
+  worker::Worker* worker = nullptr;
   std::map<std::string, std::unique_ptr<frontend::Frontend>> frontends = {};
   MetaResolver resolve_meta = {};      // may be empty: UNIMPLEMENTED
   worker::CacheBackends* caches = nullptr;  // may be null: every type is unknown

@@ -110,6 +110,7 @@ State Image(std::string_view reference, ImageOptions options) {
       options.constraints.Need(kCapSourceImageResolveMode);
     }
   }
+  if (!options.record_type.empty()) attrs["image.recordtype"] = options.record_type;
   return Source(StrCat("docker-image://", reference), std::move(attrs),
                 std::move(options.constraints));
 }

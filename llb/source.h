@@ -15,6 +15,7 @@ std::string_view ResolveModeText(ResolveMode mode);  // "default", "pull", "loca
 
 struct ImageOptions {
   ResolveMode resolve_mode = ResolveMode::kDefault;
+  std::string record_type = {};  // what `du` calls it: "internal", "frontend"; "": regular
   Constraints constraints;
 };
 // `reference` is normalised already ("docker.io/library/alpine:latest").

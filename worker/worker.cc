@@ -8,6 +8,8 @@
 #include "llb/proto/ops.pb.h"
 #include "worker/op/cache_maps.h"
 #include "worker/op/cache_mounts.h"
+#include "worker/op/container.h"
+#include "worker/op/failed_steps.h"
 #include "worker/op/op_deps.h"
 #include "worker/source/git/git_source.h"
 #include "worker/source/http/http_source.h"
@@ -22,6 +24,7 @@ struct Worker::State {
   std::unique_ptr<exec::Executor> executor;
   std::unique_ptr<CacheMounts> cache_mounts;
   std::unique_ptr<StepLimit> limit;
+  FailedSteps failed_steps;
   OpDeps deps;
 
   void AddSource(std::unique_ptr<Source> source) {
@@ -67,6 +70,7 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   deps.executor = state->executor.get();
   deps.cache_mounts = state->cache_mounts.get();
   deps.limit = state->limit.get();
+  deps.failed_steps = &state->failed_steps;
   deps.platforms = options.platforms;
   deps.temp_dir = temp;
   std::unique_ptr<Worker> worker(new Worker(std::move(state)));
@@ -110,6 +114,10 @@ Source* Worker::FindSource(std::string_view scheme) const {
   return found == state_->by_scheme.end() ? nullptr : found->second;
 }
 
+StatusOr<std::unique_ptr<Container>> Worker::NewContainer(ContainerRequest request) {
+  return Container::New(state_->deps, std::move(request));
+}
+FailedSteps& Worker::failed_steps() { return state_->failed_steps; }
 exec::Executor& Worker::executor() { return *state_->executor; }
 const std::vector<Platform>& Worker::platforms() const { return state_->options.platforms; }
 

@@ -20,6 +20,10 @@
 
 namespace kiln::worker {
 
+class Container;          // worker/op/container.h
+struct ContainerRequest;
+class FailedSteps;        // worker/op/failed_steps.h
+
 struct WorkerOptions {
   std::string root;                         // state folder of the worker; made if missing
   cache::RefStore* refs = nullptr;          // must outlive the worker
@@ -44,6 +48,9 @@ class Worker : public solver::OpResolver {
   // The source for a scheme, or null.
   Source* FindSource(std::string_view scheme) const;
   exec::Executor& executor();
+  // A container for a client of the gateway. The worker outlives it.
+  StatusOr<std::unique_ptr<Container>> NewContainer(ContainerRequest request);
+  FailedSteps& failed_steps();
   const std::vector<Platform>& platforms() const;
 
  private:

@@ -1,10 +1,14 @@
 // Solve, Return and the file calls; sources are in bridge_sources.cc.
 #include "api/server/bridge_calls.h"
 
+#include "api/proto/errdefs.pb.h"
 #include "api/proto/gateway.pb.h"
 #include "api/server/request_codec.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/strings.h"
+#include "control/reference.h"
+#include "worker/op/failed_steps.h"
+#include "worker/worker.h"
 
 namespace kiln::api {
 namespace {
@@ -108,6 +112,39 @@ StatusOr<frontend::Result> ParseResult(ClientFrontend& frontend, const gateway::
   return out;
 }
 
+// A reference that can be read: scratch has no files.
+StatusOr<frontend::ReferencePtr> Readable(ClientFrontend& frontend, const std::string& id) {
+  ASSIGN_OR_RETURN(frontend::ReferencePtr reference, frontend.Find(id));
+  if (reference == nullptr) return UnknownError(StrCat("empty ref: ", id));
+  return reference;
+}
+
+constexpr char kSolveUrl[] = "github.com/moby/buildkit/errdefs.Solve+json";
+
+// The failure of a solve with what a client needs to look into it: the step's op, and
+// ids of the trees that it had, under which containers can mount them.
+Status WithSolve(ClientFrontend& frontend, Status status) {
+  errdefs::Solve solve;
+  if (const StatusDetail* step = status.FindDetail(control::kStepUrl)) {
+    solve.ParseFromString(step->bytes);
+  }
+  if (const StatusDetail* failed = status.FindDetail(worker::kFailedStepUrl);
+      failed != nullptr && frontend.build() != nullptr) {
+    auto trees = frontend.build()->services->worker->failed_steps().Find(failed->bytes);
+    for (cache::Ref& ref : trees.inputs) solve.add_inputids(frontend.RegisterTree(std::move(ref)));
+    for (cache::Ref& ref : trees.mounts) solve.add_mountids(frontend.RegisterTree(std::move(ref)));
+  }
+  int64_t action = 0;
+  if (const StatusDetail* index = status.FindDetail(worker::kFileActionUrl);
+      index != nullptr && ParseInt64(index->bytes, &action)) {
+    solve.mutable_file()->set_index(action);
+  }
+  status.AddDetail(kSolveUrl, solve.SerializeAsString());
+  return status;
+}
+
+}  // namespace
+
 void FillStat(const frontend::FileStat& in, fsutil::types::Stat* out) {
   out->set_path(in.path);
   out->set_mode(in.mode);
@@ -117,15 +154,6 @@ void FillStat(const frontend::FileStat& in, fsutil::types::Stat* out) {
   out->set_modtime(in.mod_time);
   out->set_linkname(in.link_name);
 }
-
-// A reference that can be read: scratch has no files.
-StatusOr<frontend::ReferencePtr> Readable(ClientFrontend& frontend, const std::string& id) {
-  ASSIGN_OR_RETURN(frontend::ReferencePtr reference, frontend.Find(id));
-  if (reference == nullptr) return UnknownError(StrCat("empty ref: ", id));
-  return reference;
-}
-
-}  // namespace
 
 Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& request,
                         std::stop_token stop, gateway::SolveResponse* response) {
@@ -143,7 +171,9 @@ Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& r
   for (const auto& policy : request.sourcepolicies()) {
     solve.source_policies.push_back(policy.SerializeAsString());
   }
-  ASSIGN_OR_RETURN(frontend::Result result, frontend.bridge().Solve(solve, stop));
+  StatusOr<frontend::Result> solved = frontend.bridge().Solve(solve, stop);
+  if (!solved.ok()) return WithSolve(frontend, std::move(solved).status());
+  frontend::Result result = *std::move(solved);
   if (!result.refs.empty() && !request.allowresultreturn()) {
     return UnknownError("solve did not return default result");
   }
@@ -165,31 +195,39 @@ Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& r
 Status ReadFile(ClientFrontend& frontend, const gateway::ReadFileRequest& request,
                 gateway::ReadFileResponse* response) {
   ASSIGN_OR_RETURN(auto reference, Readable(frontend, request.ref()));
-  ASSIGN_OR_RETURN(*response->mutable_data(),
-                   reference->ReadFile(request.filepath(), {.offset = request.range().offset(),
-                                                            .length = request.range().length()}));
+  auto data = reference->ReadFile(request.filepath(), {.offset = request.range().offset(),
+                                                       .length = request.range().length()});
+  if (!data.ok()) return WithSolve(frontend, std::move(data).status());
+  *response->mutable_data() = *std::move(data);
   return OkStatus();
 }
 
 Status ReadDir(ClientFrontend& frontend, const gateway::ReadDirRequest& request,
                gateway::ReadDirResponse* response) {
   ASSIGN_OR_RETURN(auto reference, Readable(frontend, request.ref()));
-  ASSIGN_OR_RETURN(auto entries, reference->ReadDir(request.dirpath(), request.includepattern()));
-  for (const frontend::FileStat& entry : entries) FillStat(entry, response->add_entries());
+  auto entries = reference->ReadDir(request.dirpath(), request.includepattern());
+  if (!entries.ok()) return WithSolve(frontend, std::move(entries).status());
+  for (const frontend::FileStat& entry : *entries) FillStat(entry, response->add_entries());
   return OkStatus();
 }
 
 Status StatFile(ClientFrontend& frontend, const gateway::StatFileRequest& request,
                 gateway::StatFileResponse* response) {
   ASSIGN_OR_RETURN(auto reference, Readable(frontend, request.ref()));
-  ASSIGN_OR_RETURN(frontend::FileStat stat, reference->StatFile(request.path()));
-  FillStat(stat, response->mutable_stat());
+  auto stat = reference->StatFile(request.path());
+  if (!stat.ok()) {
+    // A file that is not there is no failure of the solve.
+    const bool solving = stat.status().FindDetail(control::kStepUrl) != nullptr;
+    return solving ? WithSolve(frontend, std::move(stat).status()) : stat.status();
+  }
+  FillStat(*stat, response->mutable_stat());
   return OkStatus();
 }
 
 Status Evaluate(ClientFrontend& frontend, const gateway::EvaluateRequest& request) {
   ASSIGN_OR_RETURN(auto reference, Readable(frontend, request.ref()));
-  return reference->Evaluate();
+  Status status = reference->Evaluate();
+  return status.ok() ? status : WithSolve(frontend, std::move(status));
 }
 
 Status Inputs(ClientFrontend& frontend, gateway::InputsResponse* response) {

@@ -1,7 +1,6 @@
 // The LLBBridge calls in terms of a ClientFrontend: message in, message out.
 //
-// Used for clients on the daemon's socket; frontend images will use the same.
-// Each blocks and may be called from any thread.
+// Used for clients on the daemon's socket and for frontend images. Each blocks and may be called from any thread.
 #pragma once
 
 #include <stop_token>
@@ -11,12 +10,15 @@
 
 namespace moby::buildkit::v1::frontend {
 class EvaluateRequest;
+class ExecMessage;
 class InputsResponse;
+class NewContainerRequest;
 class PongResponse;
 class ReadDirRequest;
 class ReadDirResponse;
 class ReadFileRequest;
 class ReadFileResponse;
+class ReleaseContainerRequest;
 class ResolveImageConfigRequest;
 class ResolveImageConfigResponse;
 class ResolveSourceMetaRequest;
@@ -28,6 +30,10 @@ class StatFileRequest;
 class StatFileResponse;
 class WarnRequest;
 }  // namespace moby::buildkit::v1::frontend
+
+namespace fsutil::types {
+class Stat;
+}
 
 namespace kiln::api {
 
@@ -50,6 +56,29 @@ Status Evaluate(ClientFrontend& frontend, const gateway::EvaluateRequest& reques
 Status Inputs(ClientFrontend& frontend, gateway::InputsResponse* response);
 Status Return(ClientFrontend& frontend, const gateway::ReturnRequest& request);
 Status Warn(ClientFrontend& frontend, const gateway::WarnRequest& request);
+void FillStat(const frontend::FileStat& in, fsutil::types::Stat* out);
+
+// Containers to run processes in; bridge_containers.cc.
+Status NewContainer(ClientFrontend& frontend, const gateway::NewContainerRequest& request);
+Status ReleaseContainer(ClientFrontend& frontend, const gateway::ReleaseContainerRequest& request);
+Status ReadFileContainer(ClientFrontend& frontend, const gateway::ReadFileRequest& request,
+                         gateway::ReadFileResponse* response);
+Status ReadDirContainer(ClientFrontend& frontend, const gateway::ReadDirRequest& request,
+                        gateway::ReadDirResponse* response);
+Status StatFileContainer(ClientFrontend& frontend, const gateway::StatFileRequest& request,
+                         gateway::StatFileResponse* response);
+
+// The stream of ExecProcess. Read is called by one thread, Write by any.
+class ExecStream {
+ public:
+  virtual ~ExecStream() = default;
+  virtual bool Read(gateway::ExecMessage* message) = 0;  // false at the end
+  virtual bool Write(gateway::ExecMessage message) = 0;
+};
+// Blocks until the client has ended its side and all processes have ended; a stop
+// request kills them. bridge_exec.cc.
+Status ExecProcess(ClientFrontend& frontend, ExecStream& stream, std::stop_token stop);
+
 // Every capability of the LLB and of the gateway, and the worker.
 void Pong(const ServerParts& parts, gateway::PongResponse* response);
 

@@ -1,6 +1,7 @@
-// moby.buildkit.v1.frontend.LLBBridge for clients that drive their build.
+// moby.buildkit.v1.frontend.LLBBridge for clients that drive their build, and for the
+// processes of frontend images.
 //
-// The header buildkit-controlapi-buildid says which build a call belongs to.
+// For clients the header buildkit-controlapi-buildid says which build a call belongs to.
 #include <grpcpp/grpcpp.h>
 
 #include "api/proto/gateway.grpc.pb.h"
@@ -9,6 +10,7 @@
 #include "api/server/services.h"
 #include "api/tunnel/session_headers.h"
 #include "base/strings.h"
+#include "control/build.h"
 
 namespace kiln::api {
 namespace {
@@ -22,10 +24,27 @@ std::string BuildIdOf(const Context& context) {
   return {entry->second.data(), entry->second.size()};
 }
 
+using FrontendPtr = std::shared_ptr<ClientFrontend>;
+// By build id; the pointer keeps the frontend's build.
+using FindFrontend =
+    std::function<StatusOr<FrontendPtr>(const std::string& id, std::stop_token stop)>;
+
+using ExecCall = BidiCall<gateway::ExecMessage, gateway::ExecMessage>;
+
+class GrpcExecStream : public ExecStream {
+ public:
+  explicit GrpcExecStream(ExecCall& call) : call_(call) {}
+  bool Read(gateway::ExecMessage* message) override { return call_.Read(message); }
+  bool Write(gateway::ExecMessage message) override { return call_.Write(std::move(message)); }
+
+ private:
+  ExecCall& call_;
+};
+
 class BridgeService : public gateway::LLBBridge::CallbackService {
  public:
-  BridgeService(const ServerParts& parts, CallThreads& threads)
-      : parts_(parts), threads_(threads) {}
+  BridgeService(const ServerParts& parts, CallThreads& threads, FindFrontend find)
+      : parts_(parts), threads_(threads), find_(std::move(find)) {}
 
   Reactor* ResolveImageConfig(Context* context, const gateway::ResolveImageConfigRequest* request,
                               gateway::ResolveImageConfigResponse* response) override {
@@ -95,31 +114,44 @@ class BridgeService : public gateway::LLBBridge::CallbackService {
     });
   }
 
-  Reactor* NewContainer(Context* context, const gateway::NewContainerRequest*,
+  Reactor* NewContainer(Context* context, const gateway::NewContainerRequest* request,
                         gateway::NewContainerResponse*) override {
-    return Refuse(context, "NewContainer");
+    return Forward(context, "NewContainer", [=](ClientFrontend& f, std::stop_token) {
+      return api::NewContainer(f, *request);
+    });
   }
-  Reactor* ReleaseContainer(Context* context, const gateway::ReleaseContainerRequest*,
+  Reactor* ReleaseContainer(Context* context, const gateway::ReleaseContainerRequest* request,
                             gateway::ReleaseContainerResponse*) override {
-    return Refuse(context, "ReleaseContainer");
+    return Forward(context, "ReleaseContainer", [=](ClientFrontend& f, std::stop_token) {
+      return api::ReleaseContainer(f, *request);
+    });
   }
-  Reactor* ReadFileContainer(Context* context, const gateway::ReadFileRequest*,
-                             gateway::ReadFileResponse*) override {
-    return Refuse(context, "ReadFileContainer");
+  Reactor* ReadFileContainer(Context* context, const gateway::ReadFileRequest* request,
+                             gateway::ReadFileResponse* response) override {
+    return Forward(context, "ReadFileContainer", [=](ClientFrontend& f, std::stop_token) {
+      return api::ReadFileContainer(f, *request, response);
+    });
   }
-  Reactor* ReadDirContainer(Context* context, const gateway::ReadDirRequest*,
-                            gateway::ReadDirResponse*) override {
-    return Refuse(context, "ReadDirContainer");
+  Reactor* ReadDirContainer(Context* context, const gateway::ReadDirRequest* request,
+                            gateway::ReadDirResponse* response) override {
+    return Forward(context, "ReadDirContainer", [=](ClientFrontend& f, std::stop_token) {
+      return api::ReadDirContainer(f, *request, response);
+    });
   }
-  Reactor* StatFileContainer(Context* context, const gateway::StatFileRequest*,
-                             gateway::StatFileResponse*) override {
-    return Refuse(context, "StatFileContainer");
+  Reactor* StatFileContainer(Context* context, const gateway::StatFileRequest* request,
+                             gateway::StatFileResponse* response) override {
+    return Forward(context, "StatFileContainer", [=](ClientFrontend& f, std::stop_token) {
+      return api::StatFileContainer(f, *request, response);
+    });
   }
   grpc::ServerBidiReactor<gateway::ExecMessage, gateway::ExecMessage>* ExecProcess(
-      Context*) override {
-    return BidiCall<gateway::ExecMessage, gateway::ExecMessage>::Start(
-        threads_, [](auto&, std::stop_token) -> Status {
-          return UnimplementedError("method ExecProcess not implemented");
+      Context* context) override {
+    return ExecCall::Start(
+        threads_, [this, id = BuildIdOf(*context)](ExecCall& call, std::stop_token stop) -> Status {
+          auto frontend = find_(id, stop);
+          if (!frontend.ok()) return Annotate(frontend.status(), "forwarding ExecProcess");
+          GrpcExecStream stream(call);
+          return api::ExecProcess(**frontend, stream, stop);
         });
   }
 
@@ -130,29 +162,38 @@ class BridgeService : public gateway::LLBBridge::CallbackService {
     return UnaryCall::Start(
         threads_, [this, id = BuildIdOf(*context), method, call = std::move(call)](
                       std::stop_token stop) -> Status {
-          auto build = Find(id, stop);
-          if (!build.ok()) return Annotate(build.status(), StrCat("forwarding ", method));
-          return ForClients(call(*(*build)->client_frontend(), stop));
+          auto frontend = find_(id, stop);
+          if (!frontend.ok()) return Annotate(frontend.status(), StrCat("forwarding ", method));
+          Status status = call(**frontend, stop);
+          // The one failure of these calls whose code clients may look at.
+          return status.code() == StatusCode::kAlreadyExists ? status : ForClients(status);
         });
-  }
-  StatusOr<std::shared_ptr<control::Build>> Find(const std::string& id, std::stop_token stop) {
-    if (id.empty()) return UnknownError("no buildid found in context");
-    return parts_.controller->ClientDriven(id, stop);
-  }
-  static Reactor* Refuse(Context* context, std::string_view method) {
-    auto* reactor = context->DefaultReactor();
-    reactor->Finish(Unimplemented(method));
-    return reactor;
   }
 
   const ServerParts& parts_;
   CallThreads& threads_;
+  FindFrontend find_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeBridgeService(const ServerParts& parts, CallThreads& threads) {
-  return std::make_unique<BridgeService>(parts, threads);
+  FindFrontend by_build = [&parts](const std::string& id,
+                                   std::stop_token stop) -> StatusOr<FrontendPtr> {
+    if (id.empty()) return UnknownError("no buildid found in context");
+    ASSIGN_OR_RETURN(std::shared_ptr<control::Build> build,
+                     parts.controller->ClientDriven(id, stop));
+    return FrontendPtr(build, build->client_frontend());
+  };
+  return std::make_unique<BridgeService>(parts, threads, std::move(by_build));
+}
+
+std::unique_ptr<grpc::Service> MakeBridgeServiceFor(FrontendPtr frontend, const ServerParts& parts,
+                                                    CallThreads& threads) {
+  return std::make_unique<BridgeService>(
+      parts, threads, [frontend](const std::string&, std::stop_token) -> StatusOr<FrontendPtr> {
+        return frontend;
+      });
 }
 
 }  // namespace kiln::api

@@ -63,6 +63,26 @@ frontend::StringMap ToStringMap(const google::protobuf::Map<std::string, std::st
   return {map.begin(), map.end()};
 }
 
+namespace {
+
+// A gateway frontend named like the built-in one is that one, unless a named context
+// says what stands behind the name.
+void NameBuiltIn(control::BuildRequest* request) {
+  constexpr std::string_view kName = "dockerfile.v0", kContext = "context:dockerfile.v0";
+  auto source = request->frontend_opts.find("source");
+  if (request->frontend != "gateway.v0" || source == request->frontend_opts.end() ||
+      source->second != kName) {
+    return;
+  }
+  for (const auto& [key, value] : request->frontend_opts) {
+    if (key == kContext || key.starts_with(StrCat(kContext, "::"))) return;
+  }
+  request->frontend = kName;
+  request->frontend_opts.erase(source);
+}
+
+}  // namespace
+
 StatusOr<control::BuildRequest> ParseSolveRequest(wire::SolveRequest request) {
   TranslateOldFields(&request);
   control::BuildRequest out;
@@ -73,6 +93,7 @@ StatusOr<control::BuildRequest> ParseSolveRequest(wire::SolveRequest request) {
   }
   out.frontend = request.frontend();
   out.frontend_opts = ToStringMap(request.frontendattrs());
+  NameBuiltIn(&out);
   for (auto& [name, definition] : *request.mutable_frontendinputs()) {
     out.frontend_inputs[name] = std::make_shared<pb::Definition>(std::move(definition));
   }

@@ -20,6 +20,8 @@ namespace {
 using google::protobuf::Message;
 
 constexpr std::string_view kUrlPrefix = "github.com/moby/buildkit/";
+// Details that mean something in this process only.
+constexpr std::string_view kLocalPrefix = "kiln/";
 constexpr std::string_view kSolve = "errdefs.Solve+json";
 
 // The message behind a type URL of the reference, or null if it is not one of them.
@@ -94,6 +96,7 @@ void ToRpcStatus(const Status& status, google::rpc::Status* out) {
   // The reference lists the outermost first; we add them from the inside.
   const auto& details = status.details();
   for (auto detail = details.rbegin(); detail != details.rend(); ++detail) {
+    if (detail->type_url.starts_with(kLocalPrefix)) continue;
     auto* any = out->add_details();
     any->set_type_url(detail->type_url);
     any->set_value(WireBytes(*detail));

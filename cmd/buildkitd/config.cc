@@ -291,8 +291,9 @@ void ReadBuilds(const Reader& root, Config* config) {
     history.Int("maxEntries", "MaxEntries", &config->history->max_entries);
   }
   Reader frontends = root.Sub("frontend", "config.Config.Frontends");
-  frontends.Sub("dockerfile.v0", "config.DockerfileFrontendConfig")
-      .OptionalBool("enabled", "Enabled", &config->dockerfile_enabled);
+  Reader dockerfile = frontends.Sub("dockerfile.v0", "config.DockerfileFrontendConfig");
+  dockerfile.OptionalBool("enabled", "Enabled", &config->dockerfile_enabled);
+  dockerfile.Strings("syntaxes", "Syntaxes", &config->dockerfile_syntaxes);
   Reader gateway = frontends.Sub("gateway.v0", "config.GatewayFrontendConfig");
   gateway.OptionalBool("enabled", "Enabled", &config->gateway_enabled);
   gateway.Strings("allowedRepositories", "AllowedRepositories",

@@ -122,6 +122,8 @@ struct Config {
   std::optional<DnsConfig> dns;
   std::optional<HistoryConfig> history;
   std::optional<bool> dockerfile_enabled;
+  // Ours alone: syntax references that the built-in frontend answers itself.
+  std::vector<std::string> dockerfile_syntaxes;
   std::optional<bool> gateway_enabled;
   std::vector<std::string> gateway_allowed_repositories;
   std::optional<int64_t> max_registry_concurrency;

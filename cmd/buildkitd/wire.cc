@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "api/server/trace_collector.h"
+#include "api/server/stdio_frontend.h"
 #include "base/file.h"
 #include "base/job_pool.h"
 #include "base/log.h"
@@ -22,6 +23,7 @@
 #include "control/controller.h"
 #include "control/garbage_collector.h"
 #include "frontend/frontend.h"
+#include "frontend/gateway/gateway_frontend.h"
 #include "oci/reference.h"
 #include "oci/registry.h"
 #include "solver/scheduler.h"
@@ -105,12 +107,14 @@ struct Daemon::Graph {
   std::unique_ptr<control::GarbageCollector> collector;
   std::unique_ptr<control::Controller> controller;
   api::ServerParts parts;
+  std::unique_ptr<api::StdioFrontends> stdio_frontends;
   std::unique_ptr<api::Server> server;
 
   Status OpenTraces(const Config& config);
   Status OpenState(const Config& config, const std::string& snapshotter);
   Status OpenWorker(const Config& config, const api::WorkerFacts& facts);
   void StartSolver();
+  Status StartFrontends(const Config& config);
   void StartControl(const Config& config, api::WorkerFacts facts);
 };
 
@@ -137,6 +141,7 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
   RETURN_IF_ERROR(CheckAllowedRepositories(config));
   graph.StartSolver();
+  RETURN_IF_ERROR(graph.StartFrontends(config));
   graph.StartControl(config, std::move(facts));
   return daemon;
 }
@@ -204,6 +209,23 @@ void Daemon::Graph::StartSolver() {
       *keys, *worker, JobPools{*exec_pool, *network_pool, *disk_pool});
 }
 
+Status Daemon::Graph::StartFrontends(const Config& config) {
+  if (config.dockerfile_enabled.value_or(true)) {
+    services.frontends["dockerfile.v0"] = frontend::NewFrontend("dockerfile.v0");
+  }
+  if (!config.gateway_enabled.value_or(true)) return OkStatus();
+  stdio_frontends = std::make_unique<api::StdioFrontends>(parts, *worker);
+  frontend::gateway::GatewayOptions options;
+  options.run = [this](frontend::Bridge& bridge, const auto& process, std::stop_token stop) {
+    return stdio_frontends->Run(bridge, process, std::move(stop));
+  };
+  options.allowed_repositories = config.gateway_allowed_repositories;
+  options.built_in = config.dockerfile_syntaxes;
+  ASSIGN_OR_RETURN(services.frontends["gateway.v0"],
+                   frontend::gateway::NewFrontend(std::move(options)));
+  return OkStatus();
+}
+
 void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   services.scheduler = scheduler.get();
   services.refs = refs.get();
@@ -211,13 +233,11 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   services.exporters = exporters.get();
   services.caches = caches.get();
   services.ops = worker.get();
+  services.worker = worker.get();
   services.workers.push_back({facts.id, facts.labels, facts.platforms});
   services.resolve_meta = [this](const control::MetaQuery& query) {
     return ResolveMeta({*image_resolver, *worker, *scheduler}, query);
   };
-  if (config.dockerfile_enabled.value_or(true)) {
-    services.frontends["dockerfile.v0"] = frontend::NewFrontend("dockerfile.v0");
-  }
   services.entitlements = config.entitlements;
   if (!config.cdi_disabled.value_or(false)) services.entitlements.push_back("device");
   collector = std::make_unique<control::GarbageCollector>(*refs, facts.gc_policy);

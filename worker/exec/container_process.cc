@@ -1,6 +1,7 @@
 #include "worker/exec/container_process.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/strings.h"
+#include "worker/exec/process_control.h"
 
 namespace kiln::worker::exec {
 namespace {
@@ -48,17 +50,48 @@ class RuntimeLoop {
     while (out_.valid() || err_.valid() || !exited_) {
       RETURN_IF_ERROR(Step());
     }
+    if (control() != nullptr) control()->Ended();
     ASSIGN_OR_RETURN(exit_.code, process_->Wait());
     return exit_;
   }
 
  private:
+  ProcessControl* control() const {
+    return call_.attachment == nullptr ? nullptr : call_.attachment->control;
+  }
+
+  std::vector<std::string> Arguments() const {
+    std::vector<std::string> argv = {call_.binary,   "--log", JoinPath(call_.bundle, "log.json"),
+                                     "--log-format", "json"};
+    if (call_.process_file.empty()) {
+      argv.insert(argv.end(), {"run", "--bundle", call_.bundle});
+    } else {
+      argv.insert(argv.end(), {"exec", "--process", call_.process_file});
+    }
+    if (!call_.pid_file.empty()) argv.insert(argv.end(), {"--pid-file", call_.pid_file});
+    argv.push_back(call_.id);
+    return argv;
+  }
+
   Status Start() {
+    if (call_.attachment == nullptr) return StartPiped();
+    ProcessOptions options;
+    options.argv = Arguments();
+    options.env = OwnEnvironment();
+    options.stdin_fd = call_.attachment->stdin_fd;
+    options.stdout_fd = call_.attachment->stdout_fd;
+    options.stderr_fd = call_.attachment->stderr_fd;
+    ASSIGN_OR_RETURN(Process process, Process::Start(options));
+    process_.emplace(std::move(process));
+    if (control() != nullptr) control()->Started(process_->pidfd());
+    return OkStatus();
+  }
+
+  Status StartPiped() {
     ASSIGN_OR_RETURN(Pipe out, MakePipe());
     ASSIGN_OR_RETURN(Pipe err, MakePipe());
     ProcessOptions options;
-    options.argv = {call_.binary, "--log", JoinPath(call_.bundle, "log.json"),
-                    "--log-format", "json", "run", "--bundle", call_.bundle, call_.id};
+    options.argv = Arguments();
     options.env = OwnEnvironment();
     options.stdout_fd = out.write.get();
     options.stderr_fd = err.write.get();
@@ -98,9 +131,21 @@ class RuntimeLoop {
 
   // Fails while the container is not there yet; then it is tried again.
   void Kill() {
+    if (!call_.process_file.empty()) {
+      killed_ = KillByFile();
+      return;
+    }
     StatusOr<int> code = CallRuntime({call_.binary, "--log", JoinPath(call_.bundle, "log.json"),
                                       "--log-format", "json", "kill", call_.id, "9"});
     killed_ = code.ok() && *code == 0;
+  }
+
+  bool KillByFile() const {
+    StatusOr<std::string> text = ReadFile(call_.pid_file);
+    int64_t pid = 0;
+    if (!text.ok() || !ParseInt64(TrimSpace(*text), &pid) || pid <= 1) return false;
+    ::kill(static_cast<pid_t>(pid), SIGKILL);
+    return true;
   }
 
   const RuntimeCall& call_;

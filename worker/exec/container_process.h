@@ -1,4 +1,5 @@
-// One `runc run` from start to end: its output, its exit code, its death on request.
+// One `runc run` or `runc exec` from start to end: its output, its exit code, its
+// death on request.
 #pragma once
 
 #include <stop_token>
@@ -13,6 +14,9 @@ struct RuntimeCall {
   std::string binary;
   std::string bundle;
   std::string id;
+  std::string pid_file = {};       // written by the runtime once the process runs
+  std::string process_file = {};   // set: this process is started in the running container
+  const Attachment* attachment = nullptr;  // set: no output comes
 };
 
 struct RuntimeExit {
@@ -21,7 +25,8 @@ struct RuntimeExit {
 };
 
 // Blocks until the runtime has ended and every writer of its output is gone. On a
-// stop request the container's first process gets SIGKILL until it is dead.
+// stop request the container's first process (the new one, for exec) gets SIGKILL until
+// it is dead.
 StatusOr<RuntimeExit> RunContainer(const RuntimeCall& call, const OutputFn& output,
                                    std::stop_token stop);
 // Removes a container by force; what is not there is fine.

@@ -78,6 +78,7 @@ struct ProcessMeta {
   NetMode network = NetMode::kDefault;
   bool insecure = false;
   bool remove_stubs_recursive = false;
+  bool tty = false;                        // a terminal; only for attached processes
   std::vector<int> valid_exit_codes = {};  // empty: only 0
 };
 
@@ -91,6 +92,17 @@ struct ContainerMount {
 
 // Bytes of stream 1 (stdout) or 2 (stderr), in order of arrival. Called on the thread of Run.
 using OutputFn = std::function<void(int stream, std::string_view bytes)>;
+
+class ProcessControl;  // process_control.h
+
+// A process with descriptors of its caller instead of an OutputFn. They are borrowed
+// until the call returns; -1 is /dev/null. With a terminal they are its slave end.
+struct Attachment {
+  int stdin_fd = -1;
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+  ProcessControl* control = nullptr;  // told when the process starts and ends; may be null
+};
 
 // Type URL of the detail that carries an exit code (gateway's ExitMessage).
 inline constexpr std::string_view kExitMessageUrl =
@@ -106,6 +118,15 @@ class Executor {
   // container. Nothing of it is left when Run returns.
   virtual Status Run(const ContainerMount& root, const std::vector<ContainerMount>& mounts,
                      const ProcessMeta& meta, const OutputFn& output, std::stop_token stop) = 0;
+  // The same for an attached process. `id` (letters and digits) names the container for
+  // Exec meanwhile. The exit is what the process made of it, unless `stop` fired.
+  virtual Status RunAttached(const std::string& id, const ContainerMount& root,
+                             const std::vector<ContainerMount>& mounts, const ProcessMeta& meta,
+                             const Attachment& attachment, std::stop_token stop) = 0;
+  // One more process in the container `id`, once that runs. Only args, env, cwd, user and
+  // tty of `meta` count. "container X not found", "container X has stopped".
+  virtual Status Exec(const std::string& id, const ProcessMeta& meta,
+                      const Attachment& attachment, std::stop_token stop) = 0;
 };
 
 // Finds the runtime, removes what an earlier process left, sets up the network.

@@ -27,6 +27,8 @@
 #include "worker/exec/host_files.h"
 #include "worker/exec/mount_stubs.h"
 #include "worker/exec/network.h"
+#include "worker/exec/process_control.h"
+#include "worker/exec/running_containers.h"
 #include "worker/exec/runtime_spec.h"
 
 namespace kiln::worker::exec {
@@ -106,6 +108,12 @@ Status ExitStatus(const RuntimeExit& exit, const std::vector<int>& valid) {
   return status;
 }
 
+bool IsPlainId(std::string_view id) {
+  return !id.empty() && id.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz"
+                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ") ==
+                            std::string_view::npos;
+}
+
 class RuncExecutor : public Executor {
  public:
   RuncExecutor(ExecutorOptions options, std::string binary, HostFacts facts,
@@ -118,8 +126,44 @@ class RuncExecutor : public Executor {
 
   Status Run(const ContainerMount& root, const std::vector<ContainerMount>& mounts,
              const ProcessMeta& meta, const OutputFn& output, std::stop_token stop) override {
+    return RunAs({.id = NewId(), .output = &output}, root, mounts, meta, std::move(stop));
+  }
+
+  Status RunAttached(const std::string& id, const ContainerMount& root,
+                     const std::vector<ContainerMount>& mounts, const ProcessMeta& meta,
+                     const Attachment& attachment, std::stop_token stop) override {
+    if (!IsPlainId(id)) {
+      return UnknownError(StrCat("invalid container id ", Quote(id),
+                                 ": only letters and numbers are allowed"));
+    }
+    running_.Add(id, JoinPath(options_.root, id));
+    Status status = RunAs({.id = id, .attachment = &attachment}, root, mounts, meta,
+                          std::move(stop));
+    running_.Remove(id);
+    if (attachment.control != nullptr) attachment.control->Ended();
+    return status;
+  }
+
+  Status Exec(const std::string& id, const ProcessMeta& meta, const Attachment& attachment,
+              std::stop_token stop) override {
+    Status status = ExecIn(id, meta, attachment, std::move(stop));
+    if (attachment.control != nullptr) attachment.control->Ended();
+    return status;
+  }
+
+ private:
+  // What differs between the two ways to run a container.
+  struct RunMode {
+    std::string id;
+    const OutputFn* output = nullptr;
+    const Attachment* attachment = nullptr;
+  };
+
+  Status RunAs(const RunMode& mode, const ContainerMount& root,
+               const std::vector<ContainerMount>& mounts, const ProcessMeta& meta,
+               std::stop_token stop) {
     if (stop.stop_requested()) return CancelledError("context canceled");
-    const std::string id = NewId();
+    const std::string& id = mode.id;
     ASSIGN_OR_RETURN(std::unique_ptr<NetworkLease> network, Network(meta).New(meta.hostname));
     ASSIGN_OR_RETURN(std::string resolv_conf, resolv_conf_.Get(meta.network));
     ASSIGN_OR_RETURN(cache::MountLease root_lease, root.source());
@@ -135,10 +179,34 @@ class RuncExecutor : public Executor {
     input.hosts_file = hosts;
     input.resolv_conf = resolv_conf;
     input.network = network->network();
-    return RunInBundle(*bundle, tree, mounts, std::move(input), output, std::move(stop));
+    return RunInBundle(*bundle, tree, mounts, std::move(input), mode, std::move(stop));
   }
 
- private:
+  Status ExecIn(const std::string& id, const ProcessMeta& meta, const Attachment& attachment,
+                std::stop_token stop) {
+    ASSIGN_OR_RETURN(std::string bundle, running_.WaitFor(id, stop));
+    ASSIGN_OR_RETURN(std::string spec, ReadFile(JoinPath(bundle, "config.json")));
+    std::optional<ContainerUser> user;
+    if (!meta.user.empty()) {
+      ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(JoinPath(bundle, "rootfs")));
+      ASSIGN_OR_RETURN(user, FindUser(tree, meta.user));
+    }
+    ASSIGN_OR_RETURN(std::string process, MakeExecProcess(spec, meta, user));
+    const std::string base = JoinPath(bundle, StrCat("exec-", NewId()));
+    RuntimeCall call{.binary = binary_,
+                     .bundle = bundle,
+                     .id = id,
+                     .pid_file = base + ".pid",
+                     .process_file = base + ".json",
+                     .attachment = &attachment};
+    RETURN_IF_ERROR(WriteFileAtomic(call.process_file, process));
+    StatusOr<RuntimeExit> exit = RunContainer(call, {}, std::move(stop));
+    ::unlink(call.process_file.c_str());
+    ::unlink(call.pid_file.c_str());
+    RETURN_IF_ERROR(exit.status());
+    return ExitStatus(*exit, meta.valid_exit_codes);
+  }
+
   NetworkProvider& Network(const ProcessMeta& meta) {
     switch (meta.network) {
       case NetMode::kHost:
@@ -184,19 +252,19 @@ class RuncExecutor : public Executor {
 
   Status RunInBundle(const Bundle& bundle, const RootedTree& tree,
                      const std::vector<ContainerMount>& mounts, SpecInput input,
-                     const OutputFn& output, std::stop_token stop) {
+                     const RunMode& mode, std::stop_token stop) {
     const ProcessMeta& meta = *input.meta;
     std::vector<std::string> targets;
     for (const ContainerMount& mount : mounts) targets.push_back(mount.dest);
     MountStubs stubs(tree, targets, meta.remove_stubs_recursive);
-    Status status = Prepared(bundle, tree, mounts, input, output, std::move(stop));
+    Status status = Prepared(bundle, tree, mounts, input, mode, std::move(stop));
     stubs.Remove();
     return status;
   }
 
   Status Prepared(const Bundle& bundle, const RootedTree& tree,
                   const std::vector<ContainerMount>& mounts, SpecInput& input,
-                  const OutputFn& output, std::stop_token stop) {
+                  const RunMode& mode, std::stop_token stop) {
     ASSIGN_OR_RETURN(input.user, FindUser(tree, input.meta->user));
     RETURN_IF_ERROR(CheckSecurity(*input.meta));
     ContainerMounts made(JoinPath(bundle.path(), "mounts"));
@@ -209,8 +277,14 @@ class RuncExecutor : public Executor {
                                                O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
     RETURN_IF_ERROR(WriteAll(config.get(), MakeRuntimeSpec(input)));
     config.Reset();
+    RuntimeCall call{.binary = binary_, .bundle = bundle.path(), .id = input.id};
+    if (mode.attachment != nullptr) {
+      call.attachment = mode.attachment;
+      call.pid_file = JoinPath(bundle.path(), kPidFile);
+    }
+    static const OutputFn kNoOutput;
     StatusOr<RuntimeExit> exit =
-        RunContainer({binary_, bundle.path(), input.id}, output, std::move(stop));
+        RunContainer(call, mode.output == nullptr ? kNoOutput : *mode.output, std::move(stop));
     if (!exit.ok() || exit->stopped || exit->code >= 128) {
       // The runtime may have died before it could clean up.
       DeleteContainer(binary_, input.id);
@@ -226,12 +300,10 @@ class RuncExecutor : public Executor {
   std::unique_ptr<NetworkProvider> host_network_ = MakeHostNetwork();
   std::unique_ptr<NetworkProvider> no_network_ = MakeNoNetwork();
   ResolvConfFiles resolv_conf_;
+  RunningContainers running_;
 };
 
-bool IsContainerId(std::string_view name) {
-  return name.size() == 25 && name.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz") ==
-                                  std::string_view::npos;
-}
+bool IsContainerId(std::string_view name) { return name.size() == 25 && IsPlainId(name); }
 
 void RemoveLeftovers(const std::string& root, const std::string& binary) {
   for (const std::string& name : ListDir(root).value_or({})) {

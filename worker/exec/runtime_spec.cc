@@ -133,19 +133,21 @@ ordered_json Capabilities(const SpecInput& input) {
   return out;
 }
 
+ordered_json UserJson(const ContainerUser& user) {
+  std::vector<uint32_t> gids = user.additional_gids;
+  if (std::find(gids.begin(), gids.end(), user.gid) == gids.end()) {
+    gids.insert(gids.begin(), user.gid);
+  }
+  return {{"uid", user.uid}, {"gid", user.gid}, {"additionalGids", gids}};
+}
+
 ordered_json ProcessJson(const SpecInput& input) {
   const ProcessMeta& meta = *input.meta;
-  std::vector<uint32_t> gids = input.user.additional_gids;
-  if (std::find(gids.begin(), gids.end(), input.user.gid) == gids.end()) {
-    gids.insert(gids.begin(), input.user.gid);
-  }
-  ordered_json process = {{"user",
-                           {{"uid", input.user.uid},
-                            {"gid", input.user.gid},
-                            {"additionalGids", gids}}},
+  ordered_json process = {{"user", UserJson(input.user)},
                           {"args", meta.args},
                           {"cwd", meta.cwd},
                           {"capabilities", Capabilities(input)}};
+  if (meta.tty) process["terminal"] = true;
   std::vector<std::string> env = Environment(input);
   if (!env.empty()) process["env"] = env;
   for (const Ulimit& limit : meta.ulimits) {
@@ -252,6 +254,21 @@ std::string CgroupsPath(const SpecInput& input) {
     return parent + input.id;
   }
   return CleanPath(StrCat("/", parent, "/buildkit/", input.id));
+}
+
+StatusOr<std::string> MakeExecProcess(const std::string& spec, const ProcessMeta& meta,
+                                      const std::optional<ContainerUser>& user) {
+  ordered_json parsed = ordered_json::parse(spec, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object() || !parsed.contains("process")) {
+    return InternalError("the container's spec cannot be read");
+  }
+  ordered_json process = std::move(parsed["process"]);
+  if (user) process["user"] = UserJson(*user);
+  process["terminal"] = meta.tty;
+  process["args"] = meta.args;
+  if (!meta.cwd.empty()) process["cwd"] = meta.cwd;
+  if (!meta.env.empty()) process["env"] = meta.env;
+  return process.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string MakeRuntimeSpec(const SpecInput& input) {

@@ -59,5 +59,9 @@ struct SpecInput {
 std::string CgroupsPath(const SpecInput& input);
 // One JSON document with a newline.
 std::string MakeRuntimeSpec(const SpecInput& input);
+// The process for `runc exec`: the one of the container's own spec with what `meta`
+// says instead; `user` only if given. INTERNAL if the spec cannot be read.
+StatusOr<std::string> MakeExecProcess(const std::string& spec, const ProcessMeta& meta,
+                                      const std::optional<ContainerUser>& user);
 
 }  // namespace kiln::worker::exec

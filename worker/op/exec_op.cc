@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "llb/proto/ops.pb.h"
 #include "worker/op/cache_maps.h"
+#include "worker/op/failed_steps.h"
 #include "worker/op/log_streams.h"
 #include "worker/op/op_deps.h"
 #include "worker/op/step_mounts.h"
@@ -90,7 +91,8 @@ class ExecOp : public solver::Op {
     std::vector<exec::ContainerMount> all = mounts.mounts();
     RETURN_IF_ERROR(AddEmulator(&meta, &all));
     RETURN_IF_ERROR(AddSecretEnv(context, &meta.env));
-    RETURN_IF_ERROR(RunLogged(mounts.root(), all, meta, context));
+    Status status = RunLogged(mounts.root(), all, meta, context);
+    if (!status.ok()) return WithTrees(std::move(status), inputs, mounts, context);
     return mounts.Commit();
   }
 
@@ -175,6 +177,23 @@ class ExecOp : public solver::Op {
       env->push_back(StrCat(secret.name(), "=", value));
     }
     return OkStatus();
+  }
+
+  // The failure, with the trees of the step as they are now for who debugs it.
+  Status WithTrees(Status status, const std::vector<cache::Ref>& inputs, StepMounts& mounts,
+                   solver::JobContext& context) const {
+    if (deps_.failed_steps == nullptr || context.stop().stop_requested()) return status;
+    FailedStep step;
+    for (const pb::Mount& mount : op_.mounts()) {
+      cache::Ref& input = step.inputs.emplace_back();
+      if (mount.input() >= 0 && static_cast<size_t>(mount.input()) < inputs.size()) {
+        input = inputs[static_cast<size_t>(mount.input())].Clone();
+      }
+    }
+    step.mounts = mounts.CommitFailed();
+    status.AddDetail(kFailedStepUrl,
+                     deps_.failed_steps->Keep(std::move(step), context.Builds()));
+    return status;
   }
 
   Status RunLogged(const exec::ContainerMount& root,

@@ -10,6 +10,7 @@
 #include "cache/mount.h"
 #include "llb/proto/ops.pb.h"
 #include "worker/op/cache_maps.h"
+#include "worker/op/failed_steps.h"
 #include "worker/op/file/file_actions.h"
 #include "worker/op/op_deps.h"
 
@@ -120,7 +121,15 @@ class FileRun {
       node.ref = inputs_[static_cast<size_t>(index)].Clone();
       return &node;
     }
-    ASSIGN_OR_RETURN(OpenTreePtr tree, Act(op_.actions(static_cast<int>(index - count_))));
+    StatusOr<OpenTreePtr> acted = Act(op_.actions(static_cast<int>(index - count_)));
+    if (!acted.ok()) {
+      Status status = std::move(acted).status();
+      if (status.FindDetail(kFileActionUrl) == nullptr) {
+        status.AddDetail(kFileActionUrl, std::to_string(index - count_));
+      }
+      return status;
+    }
+    OpenTreePtr tree = *std::move(acted);
     if (node.freeze) {
       ASSIGN_OR_RETURN(node.ref, tree->Commit());
     } else {

@@ -18,6 +18,7 @@
 namespace kiln::worker {
 
 class CacheMounts;
+class FailedSteps;
 
 struct OpDeps {
   cache::RefStore* refs = nullptr;
@@ -25,6 +26,7 @@ struct OpDeps {
   exec::Executor* executor = nullptr;
   CacheMounts* cache_mounts = nullptr;
   StepLimit* limit = nullptr;
+  FailedSteps* failed_steps = nullptr;
   std::function<Source*(std::string_view scheme)> find_source;
   std::vector<Platform> platforms;
   std::string temp_dir;  // for sockets and secrets; emptied at start

@@ -74,6 +74,8 @@ Status StepMounts::Prepare() {
 }
 
 Status StepMounts::Add(const pb::Mount& mount) {
+  sources_.emplace_back();
+  actives_.emplace_back();
   if (mount.dest() == "/" && mount.mounttype() != pb::BIND) {
     return InvalidArgumentError(
         StrCat("invalid mount type ", MountTypeName(mount.mounttype()), " for ", mount.dest()));
@@ -87,6 +89,7 @@ Status StepMounts::Add(const pb::Mount& mount) {
     input = ref.empty() ? nullptr : &ref;
   }
   ASSIGN_OR_RETURN(Source source, MakeSource(mount, input));
+  sources_.back() = source;
   if (!source) {
     return OkStatus();  // optional, and the client has no such thing
   }
@@ -222,7 +225,8 @@ StatusOr<std::shared_ptr<cache::MutableRef>> StepMounts::NewActive(const pb::Mou
       deps_.refs->NewMutable(input == nullptr ? kNothing : *input,
                              {.description = StrCat("mount ", mount.dest(), " from exec ",
                                                     command_)}));
-  return std::make_shared<cache::MutableRef>(std::move(active));
+  actives_.back() = std::make_shared<cache::MutableRef>(std::move(active));
+  return actives_.back();
 }
 
 StepMounts::Source StepMounts::MountActive(const pb::Mount& mount,
@@ -248,6 +252,33 @@ StatusOr<std::vector<cache::Ref>> StepMounts::Commit() {
     refs.push_back(*std::move(ref));
   }
   return refs;
+}
+
+std::vector<cache::Ref> StepMounts::CommitFailed() {
+  std::vector<cache::Ref> refs;
+  for (size_t i = 0; i < actives_.size(); ++i) {
+    const int64_t input = op_.mounts(static_cast<int>(i)).input();
+    cache::Ref& ref = refs.emplace_back();
+    if (input >= 0 && static_cast<size_t>(input) < inputs_.size()) {
+      ref = inputs_[static_cast<size_t>(input)].Clone();
+    }
+    if (actives_[i] == nullptr) continue;
+    StatusOr<cache::Ref> now = actives_[i]->Commit();
+    if (now.ok()) ref = *std::move(now);
+  }
+  return refs;
+}
+
+StatusOr<cache::MountLease> StepMounts::MountForReading(size_t index) const {
+  if (index >= sources_.size() || !sources_[index]) {
+    return NotFoundError(StrCat("mountable ", index, " not found"));
+  }
+  ASSIGN_OR_RETURN(cache::MountLease lease, sources_[index]());
+  for (cache::Mount& mount : lease.mounts) {
+    std::erase(mount.options, "rw");
+    mount.options.emplace_back("ro");
+  }
+  return lease;
 }
 
 }  // namespace kiln::worker

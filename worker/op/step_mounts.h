@@ -33,6 +33,11 @@ class StepMounts {
   bool readonly_root() const { return readonly_root_; }
   // Freezes the outputs, in their order. Call once, after the run.
   StatusOr<std::vector<cache::Ref>> Commit();
+  // Instead of Commit, after a run that failed: what each mount of the op holds now, for
+  // debuggers. Empty where there is nothing to keep (caches, secrets, scratch).
+  std::vector<cache::Ref> CommitFailed();
+  // One mount of the op again, read-only. NOT_FOUND if there is nothing at `index`.
+  StatusOr<cache::MountLease> MountForReading(size_t index) const;
 
  private:
   using Source = std::function<StatusOr<cache::MountLease>()>;
@@ -59,6 +64,9 @@ class StepMounts {
   bool readonly_root_ = false;
   std::vector<exec::ContainerMount> mounts_;
   std::vector<Output> outputs_;
+  // By mount of the op; empty where it has none.
+  std::vector<Source> sources_;
+  std::vector<std::shared_ptr<cache::MutableRef>> actives_;
   std::map<std::string, std::shared_ptr<cache::MutableRef>> own_caches_;
 };
 

@@ -1,0 +1,33 @@
+// ProcessControl: signals for a process of a container, and when it has started.
+//
+// The signals go to the runtime's own process, which passes them on.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+namespace kiln::worker::exec {
+
+// Thread-safe. For one process.
+class ProcessControl {
+ public:
+  // Sent when the process has started, if that is yet to come; dropped after its end.
+  void Signal(int signal);
+  // Blocks until the process has started or ended.
+  void WaitStarted();
+
+  // For the executor. `pidfd` stays valid until Ended.
+  void Started(int pidfd);
+  void Ended();
+
+ private:
+  enum class Stage { kWaiting, kRunning, kEnded };
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Stage stage_ = Stage::kWaiting;
+  int pidfd_ = -1;
+  std::vector<int> queued_;
+};
+
+}  // namespace kiln::worker::exec
