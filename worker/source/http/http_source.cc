@@ -98,7 +98,9 @@ ordered_json HeadersJson(const HttpIdentifier& id) {
 std::string UrlHash(const HttpIdentifier& id) {
   ordered_json document = {
       {"Filename", Base64Encode(StrCat(id.url, std::string_view("\0", 1), id.filename))},
-      {"Perm", id.perm}, {"UID", id.uid}, {"GID", id.gid}};
+      {"Perm", id.perm},
+      {"UID", id.uid},
+      {"GID", id.gid}};
   if (!id.auth_secret.empty()) document["AuthHeaderSecret"] = id.auth_secret;
   document["Header"] = HeadersJson(id);
   return Digest::Of(GoText(document)).text();
@@ -126,7 +128,9 @@ std::string CanonicalDate(const std::string& text) {
 
 std::string KeyText(const HttpIdentifier& id, const Resolved& resolved) {
   ordered_json document = {{"Filename", resolved.filename},
-                           {"Perm", id.perm}, {"UID", id.uid}, {"GID", id.gid},
+                           {"Perm", id.perm},
+                           {"UID", id.uid},
+                           {"GID", id.gid},
                            {"Checksum", resolved.digest.text()}};
   if (!resolved.modified.empty()) document["LastModTime"] = resolved.modified;
   if (!id.auth_secret.empty()) document["AuthHeaderSecret"] = id.auth_secret;
@@ -139,8 +143,8 @@ std::string EtagValue(std::string_view etag) { return std::string(TrimPrefix(eta
 
 std::string SafeFileName(std::string_view text) {
   std::string name = BaseName(TrimSpace(text));
-  bool control = std::any_of(name.begin(), name.end(),
-                             [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  bool control =
+      std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
   bool unusable = name.empty() || name == "." || name == ".." || name == "/" || control;
   return unusable ? "download" : name;
 }
@@ -162,8 +166,7 @@ std::string DispositionName(std::string_view header) {
 }
 
 std::string ResolvedText(const Resolved& resolved) {
-  return ordered_json{resolved.digest.text(), resolved.filename, resolved.modified,
-                      resolved.ref_id}
+  return ordered_json{resolved.digest.text(), resolved.filename, resolved.modified, resolved.ref_id}
       .dump();
 }
 
@@ -188,6 +191,11 @@ class HttpInstance : public SourceInstance {
       resolved.filename = HttpFileName(id_.url, id_.filename, "");
     } else {
       ASSIGN_OR_RETURN(resolved, Resolve(context));
+      // Between the key and the tree nothing may prune it: the server may have moved on.
+      if (held_.empty()) {
+        if (StatusOr<cache::Ref> ref = refs_.Get(resolved.ref_id); ref.ok())
+          held_ = *std::move(ref);
+      }
     }
     return Key{KeyText(id_, resolved), true};
   }
@@ -211,6 +219,7 @@ class HttpInstance : public SourceInstance {
   StatusOr<cache::Ref> Snapshot(solver::JobContext& context) override {
     ASSIGN_OR_RETURN(Resolved resolved, Resolve(context));
     StatusOr<cache::Ref> ref = refs_.Get(resolved.ref_id);
+    held_ = cache::Ref();
     if (ref.ok()) return ref;
     cache::Ref fresh;
     ASSIGN_OR_RETURN(Resolved again, Download(context, {}, &fresh));
@@ -225,11 +234,10 @@ class HttpInstance : public SourceInstance {
   // Once per build and URL.
   StatusOr<Resolved> Resolve(solver::JobContext& context) {
     std::string memo = StrCat("http:", UrlHash(id_));
-    ASSIGN_OR_RETURN(std::string text,
-                     context.Memo(memo, [&]() -> StatusOr<std::string> {
-                       ASSIGN_OR_RETURN(Resolved resolved, Ask(context));
-                       return ResolvedText(resolved);
-                     }));
+    ASSIGN_OR_RETURN(std::string text, context.Memo(memo, [&]() -> StatusOr<std::string> {
+      ASSIGN_OR_RETURN(Resolved resolved, Ask(context));
+      return ResolvedText(resolved);
+    }));
     ASSIGN_OR_RETURN(Resolved resolved, ParseResolved(text));
     if (!id_.checksum.empty() && resolved.digest != id_.checksum) {
       return DataLossError(StrCat("digest mismatch for ", id_.url, ": ", resolved.digest.text(),
@@ -240,6 +248,7 @@ class HttpInstance : public SourceInstance {
 
   StatusOr<Resolved> Ask(solver::JobContext& context) {
     std::map<std::string, Resolved> known;  // by etag
+    std::vector<cache::Ref> kept;           // until one of them is chosen
     ASSIGN_OR_RETURN(std::vector<std::string> ids, refs_.Find(kKeyUrl, UrlHash(id_)));
     for (const std::string& id : ids) {
       StatusOr<cache::Ref> ref = refs_.Get(id);
@@ -249,6 +258,7 @@ class HttpInstance : public SourceInstance {
       if (etag.empty() || digest.empty()) continue;
       known[etag] = {Digest::Trusted(digest), "",
                      CanonicalDate(ref->GetMetadata(kKeyModTime).value_or("")), id};
+      kept.push_back(*std::move(ref));
     }
     if (!known.empty()) {
       // Some servers answer If-None-Match badly, but name their etag to HEAD.
@@ -256,11 +266,10 @@ class HttpInstance : public SourceInstance {
       RETURN_IF_ERROR(AddHeaders(context, known, &head));
       StatusOr<HttpResponse> response = HttpFetch(head, nullptr, context.stop());
       if (response.ok() && (response->status == 200 || response->status == 304)) {
-        if (const Resolved* same = Match(known, *response)) return Named(*same, *response);
+        if (const Resolved* same = Match(known, *response)) return Keep(*same, *response);
       }
     }
-    cache::Ref kept;
-    return Download(context, known, &kept);
+    return Download(context, known, &held_);
   }
 
   static const Resolved* Match(const std::map<std::string, Resolved>& known,
@@ -272,9 +281,13 @@ class HttpInstance : public SourceInstance {
     return found == known.end() ? nullptr : &found->second;
   }
 
+  Resolved Keep(const Resolved& same, const HttpResponse& response) {
+    if (StatusOr<cache::Ref> ref = refs_.Get(same.ref_id); ref.ok()) held_ = *std::move(ref);
+    return Named(same, response);
+  }
+
   Resolved Named(Resolved resolved, const HttpResponse& response) const {
-    resolved.filename =
-        HttpFileName(id_.url, id_.filename, response.header("content-disposition"));
+    resolved.filename = HttpFileName(id_.url, id_.filename, response.header("content-disposition"));
     return resolved;
   }
 
@@ -325,7 +338,7 @@ class HttpInstance : public SourceInstance {
         if (same == nullptr) {
           return UnknownError(StrCat("invalid not-modified ETag: ", response.header("etag")));
         }
-        return Named(*same, response);
+        return Keep(*same, response);
       }
       resolved = Named(std::move(resolved), response);
       RETURN_IF_ERROR(Finish(file.get(), response));
@@ -396,6 +409,7 @@ class HttpInstance : public SourceInstance {
   SessionTable& sessions_;
   const std::string& temp_dir_;
   HttpIdentifier id_;
+  cache::Ref held_;  // of the content that the key was made of
 };
 
 class HttpSource : public Source {
@@ -403,9 +417,10 @@ class HttpSource : public Source {
   HttpSource(cache::RefStore& refs, SessionTable& sessions, std::string temp_dir)
       : refs_(refs), sessions_(sessions), temp_dir_(std::move(temp_dir)) {}
   std::vector<std::string> schemes() const override { return {"http", "https"}; }
-  StatusOr<std::unique_ptr<SourceInstance>> Resolve(
-      std::string_view scheme, std::string_view reference,
-      const std::map<std::string, std::string>& attrs, const std::optional<Platform>&) override {
+  StatusOr<std::unique_ptr<SourceInstance>> Resolve(std::string_view scheme,
+                                                    std::string_view reference,
+                                                    const std::map<std::string, std::string>& attrs,
+                                                    const std::optional<Platform>&) override {
     HttpIdentifier id;
     id.url = StrCat(scheme, "://", reference);
     for (const auto& [key, value] : attrs) {
