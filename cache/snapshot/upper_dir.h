@@ -10,11 +10,11 @@
 
 namespace kiln::cache {
 
-// The kernel marks every folder that it makes in an upper folder as opaque, also
-// where there is nothing below to hide. Such a mark would hide the folders of
-// another stack when the layer is merged onto it, so it is taken off unless one of
-// `lowers` (nearest first, in overlay form) has a folder there. Returns the bytes
-// that the upper folder occupies, since all of it is visited anyway.
+// The kernel marks folders that replace others as opaque, and others that it makes as
+// well. Such a mark would hide the folders of another stack when the layer is merged
+// onto it, so it is taken off; what it hid of `lowers` (nearest first, in overlay form)
+// is then hidden by whiteouts. Returns the bytes that the upper folder occupies, since
+// all of it is visited anyway.
 StatusOr<int64_t> SettleUpper(const std::string& upper, std::span<const std::string> lowers);
 
 }  // namespace kiln::cache

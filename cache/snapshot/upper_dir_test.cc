@@ -1,0 +1,109 @@
+// Tests of settling an upper folder. No mounts, but as root: whiteouts are devices.
+#include "cache/snapshot/upper_dir.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/rooted.h"
+#include "cache/snapshot/tree_copy.h"
+
+namespace kiln::cache {
+namespace {
+
+class UpperDir : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string probe = Dir("probe");
+    if (::mknod((probe + "/w").c_str(), S_IFCHR, 0) != 0 ||
+        ::setxattr(probe.c_str(), "trusted.overlay.opaque", "y", 1, 0) != 0) {
+      GTEST_SKIP() << "needs the right to make whiteouts";
+    }
+  }
+  std::string Dir(const std::string& name) {
+    std::string path = temp_.path() + "/" + name;
+    KILN_CHECK(MakeDirs(path).ok());
+    return path;
+  }
+  void Write(const std::string& name) {
+    std::string path = temp_.path() + "/" + name;
+    KILN_CHECK(MakeDirs(DirName(path)).ok());
+    KILN_CHECK(WriteFileAtomic(path, "x").ok());
+  }
+  void Opaque(const std::string& name) {
+    KILN_CHECK(::setxattr(Dir(name).c_str(), "trusted.overlay.opaque", "y", 1, 0) == 0);
+  }
+  bool IsMarked(const std::string& name) {
+    return ::getxattr((temp_.path() + "/" + name).c_str(), "trusted.overlay.opaque", nullptr, 0) >=
+           0;
+  }
+  // Names in walk order, whiteouts with "!".
+  std::string Describe(const std::string& name) {
+    std::string out;
+    UniqueFd fd(::open((temp_.path() + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    KILN_CHECK(WalkTree(fd.get(), [&](const WalkEntry& entry) -> StatusOr<WalkStep> {
+      out += entry.path + (IsWhiteout(*entry.st) ? "! " : " ");
+      return WalkStep::kContinue;
+    }).ok());
+    return out;
+  }
+  Status Settle() {
+    std::vector<std::string> lowers = {Dir("near"), Dir("far")};
+    return SettleUpper(Dir("up"), lowers).status();
+  }
+  TempDir temp_{std::move(MakeTempDir("/tmp", "upper-")).value()};
+};
+
+TEST_F(UpperDir, AMarkOverNothingGoes) {
+  Write("up/new/f");
+  Opaque("up/new");
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_FALSE(IsMarked("up/new"));
+  EXPECT_EQ(Describe("up"), "new new/f ");
+}
+
+TEST_F(UpperDir, WhatAMarkHidIsHiddenByName) {
+  Write("far/d/a");
+  Write("far/d/gone");
+  Write("near/d/b");
+  ASSERT_EQ(::mknod((temp_.path() + "/near/d/gone").c_str(), S_IFCHR, 0), 0);
+  Write("up/d/b");
+  Write("up/d/c");
+  Opaque("up/d");
+  timespec times[2] = {{1, 0}, {1000, 5}};
+  std::string d = temp_.path() + "/up/d";
+  ASSERT_EQ(::utimensat(AT_FDCWD, d.c_str(), times, 0), 0);
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_FALSE(IsMarked("up/d"));
+  EXPECT_EQ(Describe("up"), "d d/a! d/b d/c ");
+  struct stat st{};
+  ASSERT_EQ(::stat(d.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mtim.tv_sec, 1000);
+  EXPECT_EQ(st.st_mtim.tv_nsec, 5);
+}
+
+TEST_F(UpperDir, FoldersInAReplacedFolderAreReplacedToo) {
+  Write("far/d/sub/old");
+  Write("far/d/file/x");
+  Write("up/d/sub/new");
+  Write("up/d/file");
+  Opaque("up/d");
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_EQ(Describe("up"), "d d/file d/sub d/sub/new d/sub/old! ");
+}
+
+TEST_F(UpperDir, LayersBelowAnOpaqueOneDoNotCount) {
+  Write("far/d/old");
+  Write("near/d/mid");
+  Opaque("near/d");
+  Write("up/d/new");
+  Opaque("up/d");
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_EQ(Describe("up"), "d d/mid! d/new ");
+}
+
+}  // namespace
+}  // namespace kiln::cache
