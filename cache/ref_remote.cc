@@ -125,7 +125,9 @@ StatusOr<Remote> RefCore::GetRemote(const StatePtr& state, bool create,
   remote.source = source;
   for (size_t i = 0; i < layers.size(); ++i) {
     RecordRow done = RowOf(layers[i]);
-    Layer layer{std::move(blobs[i]), done.diff_id, done.description, done.created};
+    // A blob in another compression is not the one that was made then.
+    Time created = blobs[i].digest == done.blob->digest ? done.created : Time{};
+    Layer layer{std::move(blobs[i]), done.diff_id, done.description, created};
     layer.blob.media_type =
         oci::ConvertLayerMediaType(layer.blob.media_type, compression.oci_types);
     remote.layers.push_back(std::move(layer));

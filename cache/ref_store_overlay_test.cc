@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "cache/snapshot/tree_copy.h"
 #include "cache/testing/ref_store_suite.h"
 
 namespace kiln::cache {
@@ -19,12 +20,15 @@ TEST_P(OverlayRefs, HundredsOfLayersCanBeMounted) {
   EXPECT_NE(tree.find("f0=0"), std::string::npos);
 }
 
-TEST_P(OverlayRefs, OnlyChangesAreStoredAndMarksThatHideNothingAreGone) {
+TEST_P(OverlayRefs, OnlyChangesAreStoredAndMarksAreWhiteoutsByName) {
   Ref base = Make(Ref(), {"old/a=1"});
   Ref top = Make(base, {"old!", "old/b=2", "fresh/c=3"});
   std::string fs = root() + "/snapshots/" + top.id() + "/fs";
   char value[8];
-  EXPECT_EQ(::lgetxattr((fs + "/old").c_str(), "trusted.overlay.opaque", value, 8), 1);
+  EXPECT_LT(::lgetxattr((fs + "/old").c_str(), "trusted.overlay.opaque", value, 8), 0);
+  struct stat hidden{};
+  ASSERT_EQ(::lstat((fs + "/old/a").c_str(), &hidden), 0);
+  EXPECT_TRUE(IsWhiteout(hidden));
   EXPECT_LT(::lgetxattr((fs + "/fresh").c_str(), "trusted.overlay.opaque", value, 8), 0);
   EXPECT_EQ(Describe(top), "fresh/ fresh/c=3 old/ old/b=2 ");
 }

@@ -161,7 +161,8 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
   std::shared_ptr<void> hold = content.Hold();
   const RecordPtr parent = layer->parents.empty() ? nullptr : layer->parents[0];
   UnpackTarget target;
-  target.whole = !snapshots_->layered();
+  // Whiteouts of a lowest layer hide nothing, and would be seen as devices.
+  target.whole = !snapshots_->layered() || parent == nullptr;
   target.user_xattr = snapshots_->user_xattr();
   for (int attempt = 0;; ++attempt) {
     ASSIGN_OR_RETURN(target.dir, MakeTempDir(temp_dir, "unpack-"));
@@ -205,8 +206,35 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
 
 StatusOr<LocalMount> RefCore::MountTree(const RecordPtr& record) {
   MountLease lease;
-  lease.mounts = snapshots_->View(StackOf(record));
+  ASSIGN_OR_RETURN(std::vector<std::string> stack, MountStack(record, &lease.lease));
+  lease.mounts = snapshots_->View(stack);
   return LocalMount::Open(std::move(lease), temp_dir);
+}
+
+// Whiteouts of the lowest layer hide nothing and would be seen as devices: a layer that
+// was made over another one (of a diff) is mounted as links to what it has besides.
+StatusOr<std::vector<std::string>> RefCore::MountStack(const RecordPtr& record,
+                                                       std::shared_ptr<void>* lease) {
+  std::vector<std::string> stack = StackOf(record);
+  std::vector<RecordPtr> layers = LayersOf(record);
+  if (!snapshots_->layered() || layers.empty()) return stack;
+  const Record& lowest = *layers.front();
+  bool over_another =
+      IsComputed(lowest) || (!lowest.parents.empty() && lowest.parents[0] != nullptr);
+  if (!over_another) return stack;
+  std::string fs = snapshots_->FsDir(stack.front());
+  ASSIGN_OR_RETURN(bool whiteouts, HasWhiteouts(fs));
+  if (!whiteouts) return stack;
+  struct Bare {
+    std::shared_ptr<void> outer;
+    TempDir dir;
+  };
+  ASSIGN_OR_RETURN(std::string dir, MakeTempDir(temp_dir, "bare-"));
+  auto bare = std::make_shared<Bare>(Bare{*lease, TempDir(dir)});
+  RETURN_IF_ERROR(LinkTree(fs, dir));
+  *lease = bare;
+  stack.front() = dir;
+  return stack;
 }
 
 // A diff that is no suffix: both sides are compared, and the changes are its layer.
@@ -314,12 +342,13 @@ StatusOr<MountLease> RefCore::Mount(const StatePtr& state, bool readonly, std::s
   const RecordPtr& record = state->record;
   RecordRow row = RowOf(record);
   if (!row.is_mutable || readonly) {
-    lease.mounts = snapshots_->View(StackOf(record));
+    ASSIGN_OR_RETURN(std::vector<std::string> stack, MountStack(record, &lease.lease));
+    lease.mounts = snapshots_->View(stack);
     return lease;
   }
   std::vector<std::string> below;
   if (!record->parents.empty() && record->parents[0] != nullptr) {
-    below = StackOf(record->parents[0]);
+    ASSIGN_OR_RETURN(below, MountStack(record->parents[0], &lease.lease));
   }
   lease.mounts = snapshots_->Writable(row.snapshot, below, row.retain);
   return lease;

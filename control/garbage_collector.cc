@@ -14,7 +14,8 @@ constexpr std::chrono::seconds kInterval{60};
 }  // namespace
 
 GarbageCollector::GarbageCollector(cache::RefStore& refs, std::vector<cache::PruneOptions> rules)
-    : refs_(refs), rules_(std::move(rules)) {
+    : refs_(refs), rules_(std::move(rules)), wanted_(true) {
+  // What an earlier run left over the limits goes soon after the start.
   if (!rules_.empty()) thread_ = std::jthread([this](std::stop_token stop) { Loop(stop); });
 }
 

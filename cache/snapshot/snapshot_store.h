@@ -35,7 +35,10 @@ class SnapshotStore {
   Status Create(const std::string& id, std::span<const std::string> parents);
   // Takes over a folder from elsewhere on the file system as the fs/ of a new snapshot.
   Status Adopt(const std::string& id, const std::string& folder);
-  std::string FsDir(const std::string& id) const { return root_ + "/" + id + "/fs"; }
+  // An absolute path stands for itself: a folder that is no snapshot but part of a stack.
+  std::string FsDir(const std::string& id) const {
+    return id.starts_with('/') ? id : root_ + "/" + id + "/fs";
+  }
   bool Exists(const std::string& id) const;
   // Read-only view of the stack `layers` (lowest first, not empty). A folder that
   // is there twice counts where it is uppermost.

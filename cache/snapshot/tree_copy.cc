@@ -7,6 +7,7 @@
 #include <sys/sendfile.h>
 
 #include <cerrno>
+#include <functional>
 #include <vector>
 
 #include "base/file.h"
@@ -130,15 +131,18 @@ Status CopyRootMetadata(const std::string& source, const std::string& target) {
   return CopyMetadata(from.fd(), ".", st, to.fd(), ".");
 }
 
-Status CopyTree(const std::string& source, const std::string& target) {
+namespace {
+
+using CopyEntry =
+    std::function<Status(const WalkEntry&, const RootedTree::Parent& to, const std::string& path)>;
+
+Status MakeTree(const std::string& source, const std::string& target, const RootedTree& to,
+                const CopyEntry& copy) {
   ASSIGN_OR_RETURN(RootedTree from, RootedTree::Open(source));
-  ASSIGN_OR_RETURN(RootedTree to, RootedTree::Open(target));
-  CopyTarget copies{to.fd()};
   std::vector<std::string> folders;
   auto visit = [&](const WalkEntry& entry) -> StatusOr<WalkStep> {
     ASSIGN_OR_RETURN(RootedTree::Parent parent, to.OpenParent(entry.path));
-    RETURN_IF_ERROR(
-        CopyOne(entry.dir, entry.name, *entry.st, parent.dir.get(), entry.path, copies));
+    RETURN_IF_ERROR(copy(entry, parent, entry.path));
     if (S_ISDIR(entry.st->st_mode)) folders.push_back(entry.path);
     return WalkStep::kContinue;
   };
@@ -155,6 +159,45 @@ Status CopyTree(const std::string& source, const std::string& target) {
     ::utimensat(target_dir.dir.get(), target_dir.name.c_str(), times, AT_SYMLINK_NOFOLLOW);
   }
   return CopyRootMetadata(source, target);
+}
+
+}  // namespace
+
+Status CopyTree(const std::string& source, const std::string& target) {
+  ASSIGN_OR_RETURN(RootedTree to, RootedTree::Open(target));
+  CopyTarget copies{to.fd()};
+  return MakeTree(source, target, to,
+                  [&](const WalkEntry& entry, const RootedTree::Parent& parent,
+                      const std::string& path) {
+                    return CopyOne(entry.dir, entry.name, *entry.st, parent.dir.get(), path,
+                                   copies);
+                  });
+}
+
+Status LinkTree(const std::string& source, const std::string& target) {
+  ASSIGN_OR_RETURN(RootedTree to, RootedTree::Open(target));
+  CopyTarget copies{to.fd()};
+  return MakeTree(
+      source, target, to,
+      [&](const WalkEntry& entry, const RootedTree::Parent& parent, const std::string& path) {
+        if (IsWhiteout(*entry.st)) return OkStatus();
+        if (S_ISDIR(entry.st->st_mode)) {
+          return CopyOne(entry.dir, entry.name, *entry.st, parent.dir.get(), path, copies);
+        }
+        bool linked = ::linkat(entry.dir, entry.name.c_str(), parent.dir.get(),
+                               parent.name.c_str(), 0) == 0;
+        return linked ? OkStatus() : ErrnoStatus(errno, path);
+      });
+}
+
+StatusOr<bool> HasWhiteouts(const std::string& tree) {
+  ASSIGN_OR_RETURN(RootedTree root, RootedTree::Open(tree));
+  bool found = false;
+  RETURN_IF_ERROR(WalkTree(root.fd(), [&](const WalkEntry& entry) -> StatusOr<WalkStep> {
+    found = found || IsWhiteout(*entry.st);
+    return found ? WalkStep::kSkipDir : WalkStep::kContinue;
+  }));
+  return found;
 }
 
 Status ApplyChanges(const std::string& changes, const std::string& target) {

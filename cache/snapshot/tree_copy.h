@@ -18,6 +18,10 @@ namespace kiln::cache {
 
 // Copies all below `source` into the existing folder `target`, and its own metadata.
 Status CopyTree(const std::string& source, const std::string& target);
+// The same with hard links in place of copies, for reading only, and without whiteouts:
+// a change tree as what it leaves over nothing.
+Status LinkTree(const std::string& source, const std::string& target);
+StatusOr<bool> HasWhiteouts(const std::string& tree);
 // Owner, mode, times and attributes of the top folder only.
 Status CopyRootMetadata(const std::string& source, const std::string& target);
 // Applies the change tree `changes` to the whole tree `target`.

@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <map>
 #include <optional>
 #include <set>
@@ -27,10 +30,7 @@ class LowerStack {
     std::map<std::string, bool> names;  // false: hidden by a nearer layer
     bool found = false;
     for (size_t i = 0; i < lowers_.size(); ++i) {
-      if (i == open_.size()) {
-        ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(lowers_[i]));
-        open_.push_back(std::move(tree));
-      }
+      RETURN_IF_ERROR(OpenUpTo(i));
       bool last = false;
       UniqueFd dir = DirIn(open_[i], path, &last);
       if (dir.valid()) {
@@ -47,10 +47,40 @@ class LowerStack {
     return std::optional(std::move(present));
   }
 
+  // What is at `path` of the whole tree, in the layer that shows it.
+  struct Entry {
+    UniqueFd dir;  // invalid: nothing is there
+    struct stat st{};
+  };
+  StatusOr<Entry> Find(const std::string& path) {
+    const std::string parent = DirName(path), name(BaseName(path));
+    for (size_t i = 0; i < lowers_.size(); ++i) {
+      RETURN_IF_ERROR(OpenUpTo(i));
+      bool last = false;
+      Entry entry;
+      entry.dir = DirIn(open_[i], parent, &last);
+      if (entry.dir.valid() &&
+          ::fstatat(entry.dir.get(), name.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
+        return IsWhiteout(entry.st) ? Entry() : std::move(entry);
+      }
+      if (last) break;
+    }
+    return Entry();
+  }
+
  private:
+  Status OpenUpTo(size_t layer) {
+    while (open_.size() <= layer) {
+      ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(lowers_[open_.size()]));
+      open_.push_back(std::move(tree));
+    }
+    return OkStatus();
+  }
+
   // The folder in one layer, if it has it. `last`: layers further down do not count.
   static UniqueFd DirIn(const RootedTree& layer, const std::string& path, bool* last) {
-    UniqueFd dir(::fcntl(layer.fd(), F_DUPFD_CLOEXEC, 0));
+    UniqueFd dir(::openat(layer.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (path == ".") return dir;
     for (std::string_view part : StrSplit(path, '/')) {
       std::string name(part);
       struct stat st{};
@@ -125,6 +155,123 @@ class Unmarking {
   std::set<std::string> inside_;  // folders that are taken whole from the upper one
 };
 
+std::map<std::string, std::string> OwnXattrs(std::map<std::string, std::string> all) {
+  std::erase_if(all, [](const auto& entry) { return Contains(entry.first, ".overlay."); });
+  return all;
+}
+
+StatusOr<std::string> Bytes(int dir, const std::string& name, off_t offset) {
+  UniqueFd file(::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file.valid()) return ErrnoStatus(errno, name);
+  std::string bytes(1 << 20, '\0');
+  ssize_t count = ::pread(file.get(), bytes.data(), bytes.size(), offset);
+  if (count < 0) return ErrnoStatus(errno, name);
+  bytes.resize(static_cast<size_t>(count));
+  return bytes;
+}
+
+StatusOr<std::string> LinkText(int dir, const std::string& name) {
+  std::string text(PATH_MAX, '\0');
+  ssize_t count = ::readlinkat(dir, name.c_str(), text.data(), text.size());
+  if (count < 0) return ErrnoStatus(errno, name);
+  text.resize(static_cast<size_t>(count));
+  return text;
+}
+
+// Whether nothing tells the two apart; of folders, without their times and contents.
+StatusOr<bool> IsSame(const LowerStack::Entry& below, int dir, const std::string& name,
+                      const struct stat& st) {
+  const struct stat& other = below.st;
+  if (st.st_mode != other.st_mode || st.st_uid != other.st_uid || st.st_gid != other.st_gid ||
+      st.st_rdev != other.st_rdev) {
+    return false;
+  }
+  bool folder = S_ISDIR(st.st_mode);
+  if (!folder && (st.st_size != other.st_size || st.st_mtim.tv_sec != other.st_mtim.tv_sec ||
+                  st.st_mtim.tv_nsec != other.st_mtim.tv_nsec)) {
+    return false;
+  }
+  ASSIGN_OR_RETURN(auto xattrs, ReadXattrs(dir, name));
+  ASSIGN_OR_RETURN(auto other_xattrs, ReadXattrs(below.dir.get(), name));
+  if (OwnXattrs(xattrs) != OwnXattrs(other_xattrs)) return false;
+  if (S_ISLNK(st.st_mode)) {
+    ASSIGN_OR_RETURN(std::string text, LinkText(dir, name));
+    ASSIGN_OR_RETURN(std::string other_text, LinkText(below.dir.get(), name));
+    return text == other_text;
+  }
+  for (off_t at = 0; S_ISREG(st.st_mode) && at < st.st_size;) {
+    ASSIGN_OR_RETURN(std::string bytes, Bytes(dir, name, at));
+    ASSIGN_OR_RETURN(std::string other_bytes, Bytes(below.dir.get(), name, at));
+    if (bytes.empty() || bytes != other_bytes) return false;
+    at += static_cast<off_t>(bytes.size());
+  }
+  return true;
+}
+
+// Removes what the kernel copied up and the lower folders have just so: it is no change,
+// and would be one where the layer is merged onto another stack.
+class Pruning {
+ public:
+  Pruning(LowerStack& lowers, const RootedTree& upper, const struct stat& root)
+      : lowers_(lowers), upper_(upper) {
+    times_["."] = {root.st_atim, root.st_mtim};
+  }
+  int64_t bytes() const { return bytes_; }  // that were freed
+
+  Status Visit(const WalkEntry& entry) {
+    const struct stat& st = *entry.st;
+    if (S_ISDIR(st.st_mode)) {
+      folders_.push_back(entry.path);
+      times_[entry.path] = {st.st_atim, st.st_mtim};
+      return OkStatus();
+    }
+    // Of several links some may be new: they go together.
+    if (st.st_nlink > 1 || IsWhiteout(st)) return OkStatus();
+    return Remove(entry.dir, entry.name, entry.path, st, 0);
+  }
+
+  // After the walk: folders from the bottom up, then the times of what was touched.
+  Status Finish() {
+    for (auto path = folders_.rbegin(); path != folders_.rend(); ++path) {
+      ASSIGN_OR_RETURN(RootedTree::Parent parent, upper_.OpenParent(*path));
+      struct stat st{};
+      if (::fstatat(parent.dir.get(), parent.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return ErrnoStatus(errno, *path);
+      }
+      RETURN_IF_ERROR(Remove(parent.dir.get(), parent.name, *path, st, AT_REMOVEDIR));
+    }
+    for (const std::string& path : touched_) {
+      auto dir = upper_.OpenAt(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      if (!dir.ok()) continue;  // gone itself
+      if (::futimens(dir->get(), times_[path].data()) != 0) return ErrnoStatus(errno, path);
+    }
+    return OkStatus();
+  }
+
+ private:
+  Status Remove(int dir, const std::string& name, const std::string& path, const struct stat& st,
+                int flags) {
+    ASSIGN_OR_RETURN(LowerStack::Entry below, lowers_.Find(path));
+    if (!below.dir.valid()) return OkStatus();
+    ASSIGN_OR_RETURN(bool same, IsSame(below, dir, name, st));
+    if (!same) return OkStatus();
+    if (::unlinkat(dir, name.c_str(), flags) != 0) {
+      bool has_changes = errno == ENOTEMPTY || errno == EEXIST;
+      return has_changes ? OkStatus() : ErrnoStatus(errno, path);
+    }
+    bytes_ += int64_t{st.st_blocks} * 512;
+    touched_.insert(DirName(path));
+    return OkStatus();
+  }
+
+  LowerStack& lowers_;
+  const RootedTree& upper_;
+  int64_t bytes_ = 0;
+  std::vector<std::string> folders_;  // parents first
+  std::map<std::string, std::array<timespec, 2>> times_;
+  std::set<std::string> touched_;
+};
+
 }  // namespace
 
 StatusOr<int64_t> SettleUpper(const std::string& upper, std::span<const std::string> lowers) {
@@ -134,6 +281,7 @@ StatusOr<int64_t> SettleUpper(const std::string& upper, std::span<const std::str
   int64_t bytes = int64_t{root.st_blocks} * 512;
   LowerStack stack(lowers);
   Unmarking unmarking(stack);
+  Pruning pruning(stack, tree, root);
   std::set<std::pair<dev_t, ino_t>> linked;
   auto visit = [&](const WalkEntry& entry) -> StatusOr<WalkStep> {
     const struct stat& st = *entry.st;
@@ -142,10 +290,12 @@ StatusOr<int64_t> SettleUpper(const std::string& upper, std::span<const std::str
       bytes += int64_t{st.st_blocks} * 512;
     }
     if (dir) RETURN_IF_ERROR(unmarking.Visit(entry));
+    if (!lowers.empty()) RETURN_IF_ERROR(pruning.Visit(entry));
     return WalkStep::kContinue;
   };
   RETURN_IF_ERROR(WalkTree(tree.fd(), visit));
-  return bytes;
+  RETURN_IF_ERROR(pruning.Finish());
+  return bytes - pruning.bytes();
 }
 
 }  // namespace kiln::cache

@@ -13,7 +13,8 @@ namespace kiln::cache {
 // The kernel marks folders that replace others as opaque, and others that it makes as
 // well. Such a mark would hide the folders of another stack when the layer is merged
 // onto it, so it is taken off; what it hid of `lowers` (nearest first, in overlay form)
-// is then hidden by whiteouts. Returns the bytes that the upper folder occupies, since
+// is then hidden by whiteouts. What was copied up and is as it was below goes as well:
+// it is no change. Returns the bytes that the upper folder occupies, since
 // all of it is visited anyway.
 StatusOr<int64_t> SettleUpper(const std::string& upper, std::span<const std::string> lowers);
 

@@ -28,10 +28,10 @@ class UpperDir : public testing::Test {
     KILN_CHECK(MakeDirs(path).ok());
     return path;
   }
-  void Write(const std::string& name) {
+  void Write(const std::string& name, std::string_view text = "x") {
     std::string path = temp_.path() + "/" + name;
     KILN_CHECK(MakeDirs(DirName(path)).ok());
-    KILN_CHECK(WriteFileAtomic(path, "x").ok());
+    KILN_CHECK(WriteFileAtomic(path, text).ok());
   }
   void Opaque(const std::string& name) {
     KILN_CHECK(::setxattr(Dir(name).c_str(), "trusted.overlay.opaque", "y", 1, 0) == 0);
@@ -70,7 +70,7 @@ TEST_F(UpperDir, WhatAMarkHidIsHiddenByName) {
   Write("far/d/gone");
   Write("near/d/b");
   ASSERT_EQ(::mknod((temp_.path() + "/near/d/gone").c_str(), S_IFCHR, 0), 0);
-  Write("up/d/b");
+  Write("up/d/b", "new");
   Write("up/d/c");
   Opaque("up/d");
   timespec times[2] = {{1, 0}, {1000, 5}};
@@ -93,6 +93,37 @@ TEST_F(UpperDir, FoldersInAReplacedFolderAreReplacedToo) {
   Opaque("up/d");
   ASSERT_TRUE(Settle().ok());
   EXPECT_EQ(Describe("up"), "d d/file d/sub d/sub/new d/sub/old! ");
+}
+
+TEST_F(UpperDir, WhatWasCopiedUpAndIsUnchangedGoes) {
+  Write("far/etc/same");
+  Write("far/etc/text");
+  Write("far/dir/keep");
+  Write("near/linked");
+  auto copy_up = [&](const std::string& from, const std::string& name) {
+    Write("up/" + name);
+    std::string source = temp_.path() + "/" + from + "/" + name;
+    std::string target = temp_.path() + "/up/" + name;
+    struct stat st{};
+    ASSERT_EQ(::stat(source.c_str(), &st), 0);
+    ASSERT_EQ(::chmod(target.c_str(), st.st_mode), 0);
+    timespec times[2] = {st.st_atim, st.st_mtim};
+    ASSERT_EQ(::utimensat(AT_FDCWD, target.c_str(), times, 0), 0);
+  };
+  copy_up("far", "etc/same");
+  copy_up("far", "etc/text");
+  copy_up("near", "linked");
+  ASSERT_EQ(::link((temp_.path() + "/up/linked").c_str(), (temp_.path() + "/up/new").c_str()), 0);
+  Dir("up/dir");
+  ASSERT_EQ(::chmod((temp_.path() + "/up/dir").c_str(), 0700), 0);
+  timespec times[2] = {{1, 0}, {1000, 5}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (temp_.path() + "/up/etc/text").c_str(), times, 0), 0);
+  ASSERT_EQ(::utimensat(AT_FDCWD, (temp_.path() + "/up").c_str(), times, 0), 0);
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_EQ(Describe("up"), "dir etc etc/text linked new ");
+  ASSERT_EQ(::unlink((temp_.path() + "/up/etc/text").c_str()), 0);
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_EQ(Describe("up"), "dir linked new ");
 }
 
 TEST_F(UpperDir, LayersBelowAnOpaqueOneDoNotCount) {

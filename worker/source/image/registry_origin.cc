@@ -62,6 +62,14 @@ class RegistryReader : public cache::BlobReader {
                  oci::Descriptor blob)
       : registry_(std::move(registry)), call_(std::move(call)), blob_(std::move(blob)) {}
 
+  // Asks for the first byte: a registry that has no such blob says so when it is opened,
+  // and the caller can look elsewhere.
+  Status Begin() {
+    std::lock_guard lock(mutex_);
+    Status status = Start(0);
+    return IsNotFound(status) ? status : OkStatus();  // reading tries other failures again
+  }
+
   uint64_t size() const override { return static_cast<uint64_t>(blob_.size); }
 
   StatusOr<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const override {
@@ -109,7 +117,9 @@ class RegistryBlobs : public cache::BlobSource {
   RegistryBlobs(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call)
       : registry_(std::move(registry)), call_(std::move(call)) {}
   StatusOr<std::unique_ptr<cache::BlobReader>> Open(const oci::Descriptor& blob) override {
-    return std::make_unique<RegistryReader>(registry_, call_, blob);
+    auto reader = std::make_unique<RegistryReader>(registry_, call_, blob);
+    RETURN_IF_ERROR(reader->Begin());
+    return std::unique_ptr<cache::BlobReader>(std::move(reader));
   }
 
  private:
