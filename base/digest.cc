@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 
 namespace kiln {
 namespace {
@@ -57,6 +58,28 @@ std::array<uint8_t, 32> Sha256::FinishRaw() const {
 }
 Digest Sha256::Finish() const { return Digest::FromRaw(FinishRaw()); }
 
+namespace {
+
+bool IsLowerAlnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// algorithm[.+_-algorithm…]:encoded
+bool IsDigestForm(std::string_view text) {
+  const size_t colon = text.find(':');
+  bool separated = true;
+  for (const char c : text.substr(0, colon)) {
+    if (!IsLowerAlnum(c) && (separated || std::string_view(".+_-").find(c) == text.npos)) {
+      return false;
+    }
+    separated = !IsLowerAlnum(c);
+  }
+  const std::string_view encoded = text.substr(colon + 1);
+  return !separated && std::all_of(encoded.begin(), encoded.end(), [](char c) {
+    return IsLowerAlnum(c) || (c >= 'A' && c <= 'Z') || c == '=' || c == '_' || c == '-';
+  });
+}
+
+}  // namespace
+
 StatusOr<Digest> Digest::Parse(std::string_view text) {
   size_t colon = text.find(':');
   if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size()) {
@@ -64,7 +87,8 @@ StatusOr<Digest> Digest::Parse(std::string_view text) {
   }
   size_t length = HexLength(text.substr(0, colon));
   if (length == 0) {
-    return InvalidArgumentError("unsupported digest algorithm");
+    return InvalidArgumentError(IsDigestForm(text) ? "unsupported digest algorithm"
+                                                   : "invalid checksum digest format");
   }
   std::string_view hex = text.substr(colon + 1);
   if (hex.size() != length) {

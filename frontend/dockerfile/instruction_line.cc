@@ -74,7 +74,7 @@ class LineReading {
     ReadFlags(out);
     using Parser = DockerfileParser;
     if (auto* words = Child<Parser::WordsContext>()) return ReadWords(*words, keyword, out);
-    if (auto* command = Child<Parser::CommandContext>()) return ReadCommand(*command, out);
+    if (auto* command = Child<Parser::CommandContext>()) return ReadCommand(Rest(*command), out);
     if (auto* pairs = Child<Parser::PairsContext>()) return ReadPairs(*pairs, keyword, out);
     if (auto* health = Child<Parser::HealthContext>()) return ReadHealth(*health, out);
     // Of an unknown instruction nobody asks for the words.
@@ -153,18 +153,21 @@ class LineReading {
     return OkStatus();
   }
 
-  Status ReadCommand(DockerfileParser::CommandContext& command, InstructionLine* out) {
-    const std::string rest = Rest(command);
+  Status ReadCommand(std::string rest, InstructionLine* out) {
     bool found = false;
-    if (rest.starts_with('[')) RETURN_IF_ERROR(ReadJsonOr(rest, out, &found));
-    if (!found && !rest.empty()) out->args.push_back(rest);
+    const std::string json(TrimLeftUnicodeSpace(rest));
+    if (json.starts_with('[')) RETURN_IF_ERROR(ReadJsonOr(json, out, &found));
+    if (!found && !rest.empty()) out->args.push_back(std::move(rest));
     return OkStatus();
   }
 
   Status ReadHealth(DockerfileParser::HealthContext& health, InstructionLine* out) {
     if (health.WORD() == nullptr) return OkStatus();
     out->args.push_back(Text(*health.WORD()->getSymbol()));
-    return ReadCommand(*health.command(), out);
+    // Here the reference looks for blanks byte by byte and trims nothing else.
+    std::string_view rest = line_.substr(health.WORD()->getSymbol()->getStopIndex() + 1);
+    rest.remove_prefix(std::min(rest.find_first_not_of("\t\n\v\f\r \x85\xA0"), rest.size()));
+    return ReadCommand(std::string(rest), out);
   }
 
   Status ReadPairs(DockerfileParser::PairsContext& pairs, const antlr4::Token& keyword,
