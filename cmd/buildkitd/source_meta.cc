@@ -72,7 +72,11 @@ StatusOr<frontend::SourceMeta> ResolveMeta(const MetaSources& sources,
     return ResolveRemote(*source, sources.scheduler, scheme, ref, query);
   }
   if (scheme != "docker-image" && scheme != "oci-layout") {
-    return UnimplementedError(StrCat("resolving ", scheme, " sources is not supported"));
+    // There is nothing to tell, and that is no error.
+    frontend::SourceMeta meta;
+    meta.identifier = query.source.identifier();
+    meta.attrs = {query.source.attrs().begin(), query.source.attrs().end()};
+    return meta;
   }
   worker::ImageQuery image;
   image.scheme = std::string(scheme);

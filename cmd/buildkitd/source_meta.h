@@ -14,7 +14,7 @@ struct MetaSources {
   solver::Scheduler& scheduler;
 };
 
-// Images, OCI layouts, git and http(s); UNIMPLEMENTED for other schemes. Blocks.
+// Images, OCI layouts, git and http(s); other schemes have nothing to tell. Blocks.
 StatusOr<frontend::SourceMeta> ResolveMeta(const MetaSources& sources,
                                            const control::MetaQuery& query);
 
