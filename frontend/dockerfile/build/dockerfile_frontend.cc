@@ -2,6 +2,9 @@
 // a subrequest, or compile and solve each platform.
 #include "frontend/dockerfile/build/dockerfile_frontend.h"
 
+#include <atomic>
+#include <thread>
+
 #include "base/go_json.h"
 #include "base/strings.h"
 #include "frontend/dockerfile/build/sbom.h"
@@ -142,12 +145,9 @@ class Build {
     if (platforms.empty()) platforms.emplace_back();
     std::string listed;
     std::vector<std::pair<std::string, ConvertResult>> targets;
+    std::vector<StatusOr<ConvertResult>> all = ConvertAll(platforms);
     for (size_t i = 0; i < platforms.size(); ++i) {
-      ConvertOptions options = Options();
-      options.target_platform = platforms[i];
-      // Findings are the same for each platform.
-      if (i != 0) options.warn = nullptr;
-      ASSIGN_OR_RETURN(ConvertResult converted, Convert(options));
+      ASSIGN_OR_RETURN(ConvertResult converted, std::move(all[i]));
       const Platform platform = NormalizePlatform(platforms[i].value_or(DefaultPlatform()));
       const std::string id = FormatPlatformAll(platform);
       RETURN_IF_ERROR(AddPlatform(converted, id, &result));
@@ -162,6 +162,28 @@ class Build {
       result.attestations[id].push_back(std::move(attestation));
     }
     return result;
+  }
+
+  // Side by side: most of the time goes into asking registries.
+  std::vector<StatusOr<ConvertResult>> ConvertAll(
+      const std::vector<std::optional<Platform>>& platforms) {
+    std::vector<StatusOr<ConvertResult>> all(platforms.size(), InternalError("not converted"));
+    std::atomic<size_t> next = 0;
+    auto work = [&] {
+      for (size_t i = 0; (i = next.fetch_add(1)) < platforms.size();) {
+        ConvertOptions options = Options();
+        options.target_platform = platforms[i];
+        // Findings are the same for each platform.
+        if (i != 0) options.warn = nullptr;
+        all[i] = Convert(options);
+      }
+    };
+    constexpr size_t kMaxThreads = 16;
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < std::min(platforms.size(), kMaxThreads); ++i) threads.emplace_back(work);
+    work();
+    threads.clear();
+    return all;
   }
 
   Status AddPlatform(const ConvertResult& converted, const std::string& id, Result* result) {

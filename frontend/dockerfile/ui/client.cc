@@ -116,7 +116,7 @@ StatusOr<std::shared_ptr<const llb::SourceMap>> Client::ReadEntrypoint() {
 void Client::Warn(frontend::Warning warning) {
   // Each warning carries the whole file: of a huge one with very many warnings only
   // the first do.
-  constexpr size_t kMaxShownBytes = 256 << 20;
+  constexpr size_t kMaxShownBytes = 64 << 20;
   pb::SourceInfo info;
   info.set_filename(source_map_->filename);
   info.set_language(source_map_->language);
