@@ -14,6 +14,7 @@
 #include <mutex>
 
 #include "base/strings.h"
+#include "oci/tls_text.h"
 
 namespace kiln::oci {
 namespace {
@@ -198,8 +199,8 @@ Status StartTls(Connection& connection, const Url& to, const TlsOptions& options
   }
   long verify = SSL_get_verify_result(connection.tls->native_handle());
   if (verify != X509_V_OK) {
-    return UnavailableError(StrCat("tls: failed to verify certificate: x509: ",
-                                   X509_verify_cert_error_string(verify)));
+    return UnavailableError(
+        StrCat("tls: failed to verify certificate: ", CertificateFault(verify)));
   }
   return UnavailableError(StrCat("tls: ", ErrorText(error)));
 }

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "api/client/cache_options.h"
-#include "api/client/go_error.h"
+#include "api/tunnel/go_error.h"
 #include "api/client/layout_index.h"
 #include "api/client/session.h"
 #include "api/proto/control.grpc.pb.h"
@@ -304,7 +304,9 @@ StatusOr<BuildResult> RunningBuild::Run(std::stop_token stop) {
   solve.join();
   ask.join();
   watch.join();
-  if (stop.stop_requested()) return CancelledError("context canceled");
+  if (stop.stop_requested()) {
+    return CancelledError("failed to solve: Canceled: context canceled");
+  }
   if (first_failure_.has_value()) return *first_failure_;
   RETURN_IF_ERROR(UpdateLayouts());
   return std::move(result_);

@@ -6,21 +6,31 @@
 
 #include <thread>
 
-#include "api/client/go_error.h"
+#include "api/tunnel/go_error.h"
 #include "api/proto/content.grpc.pb.h"
 #include "api/proto/control.grpc.pb.h"
 
 namespace kiln::api {
 namespace {
 
+// Why there is no connection; OK if there is one.
+Status Broken(Connection& connection, const grpc::Status& status) {
+  if (!connection.failure().ok()) return connection.failure();
+  bool doubtful = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                  status.error_message() == "Stream removed";
+  return doubtful ? connection.Diagnose() : OkStatus();
+}
+
 // What a call ends with: the failure to connect comes first.
-grpc::Status Outcome(const Connection& connection, const grpc::Status& status) {
-  if (status.ok() || connection.failure().ok()) return status;
-  return grpc::Status(grpc::StatusCode::UNAVAILABLE, connection.failure().message());
+grpc::Status Outcome(Connection& connection, const grpc::Status& status) {
+  if (status.ok()) return status;
+  Status broken = Broken(connection, status);
+  return broken.ok() ? status
+                     : grpc::Status(grpc::StatusCode::UNAVAILABLE, broken.message());
 }
 
 template <typename Response, typename Reader>
-Status ReadAll(const Connection& connection, Reader& reader, grpc::ClientContext& context,
+Status ReadAll(Connection& connection, Reader& reader, grpc::ClientContext& context,
                std::string_view what, const std::function<Status(const Response&)>& each) {
   Response response;
   Status own;
@@ -28,7 +38,7 @@ Status ReadAll(const Connection& connection, Reader& reader, grpc::ClientContext
   if (!own.ok()) context.TryCancel();
   grpc::Status status = reader.Finish();
   if (!own.ok() || status.ok()) return own;
-  if (connection.failure().ok()) return StreamError(status);
+  if (Broken(connection, status).ok()) return StreamError(status);
   Status failed = StreamOpenError(Outcome(connection, status));
   return what.empty() ? failed : Annotate(failed, what);
 }

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "api/client/diagnosis.h"
 #include "api/client/dial_command.h"
 #include "api/tunnel/session_headers.h"
 #include "base/file.h"
@@ -86,6 +87,11 @@ StatusOr<UniqueFd> DialSocket(const std::string& network, const std::string& add
 
 Connection::~Connection() = default;
 
+Status Connection::Diagnose() {
+  std::call_once(diagnosed_, [this] { diagnosis_ = DiagnoseConnection(options_); });
+  return diagnosis_;
+}
+
 Status Connection::OpenTls(const ConnectionOptions& options, const std::string& target) {
   grpc::SslCredentialsOptions tls;
   if (!options.ca_cert.empty()) {
@@ -112,6 +118,7 @@ Status Connection::OpenTls(const ConnectionOptions& options, const std::string& 
 
 StatusOr<std::unique_ptr<Connection>> Connection::Open(const ConnectionOptions& options) {
   std::unique_ptr<Connection> connection(new Connection());
+  connection->options_ = options;
   ASSIGN_OR_RETURN(Url url, ParseUrl(options.address));
   ASSIGN_OR_RETURN(std::optional<std::vector<std::string>> command, DialCommand(url));
   bool tls = !options.ca_cert.empty() || !options.cert.empty() || !options.key.empty();

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/status.h"
@@ -38,6 +39,9 @@ class Connection {
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   // UNAVAILABLE 'connection error: desc = "transport: …"'; OK if connected.
   const Status& failure() const { return failure_; }
+  // The reason for a call that failed without one: UNAVAILABLE, or OK if the call is to
+  // blame. Looks once at most; may take seconds.
+  Status Diagnose();
 
  private:
   Connection() = default;
@@ -45,6 +49,9 @@ class Connection {
 
   std::shared_ptr<grpc::Channel> channel_;
   Status failure_;
+  ConnectionOptions options_;
+  std::once_flag diagnosed_;
+  Status diagnosis_;
 };
 
 // A socket connected to unix:// or tcp://. Errors in Go's words

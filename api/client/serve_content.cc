@@ -33,13 +33,17 @@ class ContentService final : public content::Content::Service {
 
   grpc::Status Info(grpc::ServerContext* context, const content::InfoRequest* request,
                     content::InfoResponse* response) override {
-    return ToGrpc([&]() -> kiln::Status {
+    kiln::Status status = [&]() -> kiln::Status {
       ASSIGN_OR_RETURN(LayoutStore store, Choose(*context));
       ASSIGN_OR_RETURN(Digest digest, Digest::Parse(request->digest()));
       ASSIGN_OR_RETURN(LayoutBlob blob, store.Stat(digest));
       FillInfo(digest, blob, response->mutable_info());
       return OkStatus();
-    }());
+    }();
+    if (status.ok()) return grpc::Status::OK;
+    // containerd's store answers with the text of a call's failure.
+    return ToGrpc(kiln::Status(status.code(), StrCat("rpc error: code = ", StatusCodeName(status.code()),
+                                               " desc = ", status.message())));
   }
 
   // Labels are not kept by a layout folder; the answer is the blob as it is.

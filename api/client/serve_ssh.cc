@@ -1,4 +1,5 @@
-// SSH agent forwarding: connections of the build to the user's agent socket.
+// SSH agent forwarding: connections of the build to the user's agent socket, or to keys
+// of files that are offered as an agent would.
 //
 // Unless the socket is raw, only listing and signing pass: the build may use keys,
 // not change them.
@@ -15,6 +16,7 @@
 #include "api/client/attachments.h"
 #include "api/client/connection.h"
 #include "api/client/ssh_filter.h"
+#include "api/client/ssh_keyring.h"
 #include "api/proto/session/ssh.grpc.pb.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/file.h"
@@ -25,11 +27,20 @@ namespace {
 namespace ssh = ::moby::sshforward::v1;
 using Stream = grpc::ServerReaderWriter<ssh::BytesMessage, ssh::BytesMessage>;
 
+constexpr size_t kMostKeyBytes = 100 << 10;
+
+// One id: a socket, or keys.
+struct Agent {
+  std::string socket;
+  bool raw = false;
+  SshKeyring keys;
+};
+
 std::string AgentId(const std::string& id) { return id.empty() ? "default" : id; }
 
 class SshService final : public ssh::SSH::Service {
  public:
-  explicit SshService(std::map<std::string, SshAgentSource> agents) : agents_(std::move(agents)) {}
+  explicit SshService(std::map<std::string, Agent> agents) : agents_(std::move(agents)) {}
 
   grpc::Status CheckAgent(grpc::ServerContext*, const ssh::CheckAgentRequest* request,
                           ssh::CheckAgentResponse*) override {
@@ -50,10 +61,23 @@ class SshService final : public ssh::SSH::Service {
   }
 
  private:
-  static Status Forward(const SshAgentSource& agent, grpc::ServerContext& context, Stream& stream) {
-    StatusOr<UniqueFd> socket = DialSocket("unix", agent.paths.front());
+  static Status AnswerWithKeys(const SshKeyring& keys, Stream& stream) {
+    SshAgentConversation conversation(keys);
+    ssh::BytesMessage message;
+    while (stream.Read(&message)) {
+      std::string answers;
+      RETURN_IF_ERROR(conversation.Feed(message.data(), &answers));
+      message.set_data(answers);
+      if (!answers.empty() && !stream.Write(message)) break;
+    }
+    return OkStatus();
+  }
+
+  static Status Forward(const Agent& agent, grpc::ServerContext& context, Stream& stream) {
+    if (agent.socket.empty()) return AnswerWithKeys(agent.keys, stream);
+    StatusOr<UniqueFd> socket = DialSocket("unix", agent.socket);
     if (!socket.ok()) {
-      return Annotate(socket.status(), StrCat("failed to connect to ", agent.paths.front()));
+      return Annotate(socket.status(), StrCat("failed to connect to ", agent.socket));
     }
     int fd = socket->get();
     std::mutex write_mutex;
@@ -88,44 +112,52 @@ class SshService final : public ssh::SSH::Service {
     return status;
   }
 
-  std::map<std::string, SshAgentSource> agents_;
+  std::map<std::string, Agent> agents_;
 };
 
-Status CheckPaths(SshAgentSource& agent) {
-  std::string fallback;
-  if (agent.paths.empty() || (agent.paths.size() == 1 && agent.paths[0].empty())) {
+Status AddKey(const std::string& path, SshKeyring* keys) {
+  StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return Annotate(text.status(), StrCat("failed to open ", path));
+  if (text->size() > kMostKeyBytes) text->resize(kMostKeyBytes);
+  return Annotate(keys->Add(*text), StrCat("failed to parse ", path));
+}
+
+StatusOr<Agent> OpenAgent(SshAgentSource source) {
+  Agent agent{.socket = {}, .raw = source.raw, .keys = {}};
+  if (source.paths.empty() || (source.paths.size() == 1 && source.paths[0].empty())) {
     const char* env = std::getenv("SSH_AUTH_SOCK");
     if (env == nullptr || *env == '\0') {
       return UnknownError(
           "invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set");
     }
-    agent.paths = {env};
+    source.paths = {env};
   }
-  std::string wrap = StrCat("failed to convert agent config for ID: ", Quote(agent.id));
-  for (const std::string& path : agent.paths) {
+  std::string wrap = StrCat("failed to convert agent config for ID: ", Quote(source.id));
+  bool keys = false;
+  for (const std::string& path : source.paths) {
+    if (!agent.socket.empty()) return UnknownError(wrap + ": only single socket allowed");
     struct stat st{};
     if (::stat(path.c_str(), &st) != 0) {
       return ErrnoStatus(errno, StrCat(wrap, ": stat ", path));
     }
     if (S_ISSOCK(st.st_mode)) {
-      if (agent.paths.size() > 1) return UnknownError(wrap + ": only single socket allowed");
+      agent.socket = path;
       continue;
     }
-    if (agent.raw) return UnknownError(wrap + ": raw mode only supported with socket paths");
-    StatusOr<std::string> key = ReadFile(path);
-    if (!key.ok()) return Annotate(key.status(), StrCat(wrap, ": failed to open ", path));
-    if (!Contains(*key, "-----BEGIN ")) {
-      return UnknownError(StrCat(wrap, ": failed to parse ", path, ": ssh: no key found"));
-    }
-    return UnimplementedError(StrCat(wrap, ": ", path, ": key files need a running ssh-agent"));
+    if (source.raw) return UnknownError(wrap + ": raw mode only supported with socket paths");
+    RETURN_IF_ERROR(Annotate(AddKey(path, &agent.keys), wrap));
+    keys = true;
   }
-  return OkStatus();
+  if (keys && !agent.socket.empty()) {
+    return UnknownError(wrap + ": invalid combination of keys and sockets");
+  }
+  return agent;
 }
 
 }  // namespace
 
 StatusOr<Attachment> ServeSsh(std::vector<SshAgentSource> sources) {
-  std::map<std::string, SshAgentSource> agents;
+  std::map<std::string, Agent> agents;
   for (SshAgentSource& source : sources) {
     std::string shown = StrCat("{", source.id.empty() ? "default" : source.id, " [",
                                StrJoin(source.paths, " "), "] ", source.raw ? "true" : "false", "}");
@@ -133,8 +165,11 @@ StatusOr<Attachment> ServeSsh(std::vector<SshAgentSource> sources) {
     if (agents.contains(source.id)) {
       return UnknownError(StrCat("duplicate agent ID ", Quote(source.id)));
     }
-    RETURN_IF_ERROR(Annotate(CheckPaths(source), StrCat("failed to convert agent config ", shown)));
-    agents[source.id] = source;
+    StatusOr<Agent> agent = OpenAgent(source);
+    if (!agent.ok()) {
+      return Annotate(agent.status(), StrCat("failed to convert agent config ", shown));
+    }
+    agents.insert_or_assign(source.id, *std::move(agent));
   }
   return Attachment{std::make_shared<SshService>(std::move(agents)),
                     {"/moby.sshforward.v1.SSH/CheckAgent", "/moby.sshforward.v1.SSH/ForwardAgent"}};

@@ -9,7 +9,7 @@
 
 #include <mutex>
 
-#include "api/client/go_error.h"
+#include "api/tunnel/go_error.h"
 #include "api/proto/control.grpc.pb.h"
 #include "api/proto/health.grpc.pb.h"
 #include "api/tunnel/session_headers.h"

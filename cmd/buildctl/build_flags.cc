@@ -248,7 +248,7 @@ Status CheckAllow(const std::vector<std::string>& values) {
     std::string name = fields.empty() ? "" : fields.front();
     bool device = name == "device" || name.starts_with("device=");
     if (!device && value != "network.host" && value != "security.insecure") {
-      return UnknownError(StrCat("invalid entitlement: ", Quote(name)));
+      return UnknownError(StrCat("unknown entitlement ", value));
     }
   }
   return OkStatus();

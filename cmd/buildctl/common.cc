@@ -56,7 +56,7 @@ StatusOr<std::unique_ptr<api::Client>> Connect(const Invocation& call) {
 
 void PrintFailure(const Status& status) {
   std::string text = StrCat(SourceExcerpts(status), "error: ", status.message(), "\n");
-  std::fputs(text.c_str(), stderr);
+  std::fwrite(text.data(), 1, text.size(), stderr);  // it may hold zero bytes
 }
 
 }  // namespace kiln::buildctl

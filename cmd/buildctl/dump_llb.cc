@@ -10,6 +10,7 @@
 #include "cmd/buildctl/message_json.h"
 #include "cmd/buildctl/stdin_llb.h"
 #include "llb/proto/ops.pb.h"
+#include "llb/wire_fault.h"
 
 namespace kiln::buildctl {
 namespace {
@@ -72,14 +73,14 @@ void PrintDot(const std::vector<NamedOp>& ops) {
 StatusOr<std::vector<NamedOp>> Load(const std::string& bytes) {
   pb::Definition definition;
   if (!definition.ParseFromString(bytes)) {
-    Status fault = CheckWire(bytes);
+    Status fault = llb::CheckWire(bytes);
     return fault.ok() ? UnknownError("unexpected EOF") : fault;
   }
   std::vector<NamedOp> ops;
   for (const std::string& op_bytes : definition.def()) {
     NamedOp& named = ops.emplace_back();
     if (!named.op.ParseFromString(op_bytes)) {
-      Status fault = CheckWire(op_bytes);
+      Status fault = llb::CheckWire(op_bytes);
       return Annotate(fault.ok() ? UnknownError("unexpected EOF") : fault, "failed to parse op");
     }
     named.digest = Digest::Of(op_bytes).text();

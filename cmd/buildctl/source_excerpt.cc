@@ -58,9 +58,11 @@ std::string Excerpt(const errdefs::Source& source) {
 
 std::string SourceExcerpts(const Status& status) {
   std::string out;
-  for (const StatusDetail& detail : status.details()) {
+  // What was added last is the outermost, and is shown first.
+  const auto& details = status.details();
+  for (auto detail = details.rbegin(); detail != details.rend(); ++detail) {
     errdefs::Source source;
-    if (detail.type_url == kSourceDetail && source.ParseFromString(detail.bytes)) {
+    if (detail->type_url == kSourceDetail && source.ParseFromString(detail->bytes)) {
       out += Excerpt(source);
     }
   }

@@ -12,7 +12,5 @@ StatusOr<std::string> ReadToEnd(int fd);
 // A serialized pb.Definition from standard input; with `no_cache` all its steps
 // are marked. Error texts are the reference's.
 StatusOr<std::string> ReadStdinDefinition(bool no_cache);
-// UNKNOWN "proto: …" as Go says it.
-Status CheckWire(std::string_view bytes);
 
 }  // namespace kiln::buildctl

@@ -1,9 +1,11 @@
 // See go_error.h.
-#include "api/client/go_error.h"
+#include "api/tunnel/go_error.h"
 
 #include <grpcpp/support/status.h>
 
+#include "api/proto/errdefs.pb.h"
 #include "api/tunnel/grpc_status.h"
+#include "base/strings.h"
 
 namespace kiln::api {
 namespace {
@@ -14,6 +16,23 @@ Status WithMessage(const Status& status, std::string message) {
   return out;
 }
 
+// The reference's client turns some details into errors that say it once more.
+Status Typed(const Status& status) {
+  errdefs::Subrequest request;
+  const StatusDetail* detail =
+      status.FindDetail("github.com/moby/buildkit/errdefs.Subrequest+json");
+  if (detail != nullptr && request.ParseFromString(detail->bytes)) {
+    return WithMessage(status, StrCat("unsupported request ", request.name(), ": ", status.message()));
+  }
+  errdefs::FrontendCap cap;
+  detail = status.FindDetail("github.com/moby/buildkit/errdefs.FrontendCap+json");
+  if (detail != nullptr && cap.ParseFromString(detail->bytes)) {
+    return WithMessage(status,
+                       StrCat("unsupported frontend capability ", cap.name(), ": ", status.message()));
+  }
+  return status;
+}
+
 std::string RpcText(const Status& status, const std::string& text) {
   return StrCat("rpc error: code = ", StatusCodeName(status.code()), " desc = ", text);
 }
@@ -21,7 +40,7 @@ std::string RpcText(const Status& status, const std::string& text) {
 }  // namespace
 
 Status UnaryError(const grpc::Status& grpc_status) {
-  Status status = FromGrpc(grpc_status);
+  Status status = Typed(FromGrpc(grpc_status));
   if (status.ok() || status.code() == StatusCode::kUnknown) return status;
   return WithMessage(status, StrCat(StatusCodeName(status.code()), ": ", status.message()));
 }
