@@ -139,6 +139,10 @@ Status WithSolve(ClientFrontend& frontend, Status status) {
       index != nullptr && ParseInt64(index->bytes, &action)) {
     solve.mutable_file()->set_index(action);
   }
+  if (const StatusDetail* index = status.FindDetail(worker::kContentCacheUrl);
+      index != nullptr && ParseInt64(index->bytes, &action)) {
+    solve.mutable_cache()->set_index(action);
+  }
   status.AddDetail(kSolveUrl, solve.SerializeAsString());
   return status;
 }

@@ -69,6 +69,7 @@ Status NewContainer(ClientFrontend& frontend, const gateway::NewContainerRequest
   container.id = request.containerid();
   container.network = static_cast<worker::exec::NetMode>(request.network());
   container.hostname = request.hostname();
+  if (request.has_platform()) container.os = request.platform().os();
   container.session = frontend.bridge().build_opts().session_id;
   RETURN_IF_ERROR(AddMounts(frontend, request, &container));
   for (const pb::HostIP& host : request.extrahosts()) {

@@ -128,6 +128,10 @@ class ExecSession {
         request.insecure, [this](std::string_view name) {
           return frontend_.build()->entitlements.contains(name);
         });
+    if (!pb::SecurityMode_IsValid(init.security())) {
+      request.refused =
+          UnknownError(StrCat("invalid security mode ", static_cast<int>(init.security())));
+    }
     ASSIGN_OR_RETURN(auto process, container->Start(request));
     if (process->stdin_fd() >= 0) {
       ::fcntl(process->stdin_fd(), F_SETFL, ::fcntl(process->stdin_fd(), F_GETFL) | O_NONBLOCK);

@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr std::string_view kWindowsPath =
+    "c:\\Windows\\System32;c:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0";
 
 void AddDefault(std::string_view name, std::string_view value, std::vector<std::string>* env) {
   for (const std::string& entry : *env) {
@@ -193,7 +195,7 @@ StatusOr<std::shared_ptr<ContainerProcess>> Container::Start(const ProcessReques
   meta.network = state_->request.network;
   meta.hostname = state_->request.hostname;
   meta.extra_hosts = state_->request.extra_hosts;
-  AddDefault("PATH", kDefaultPath, &meta.env);
+  AddDefault("PATH", state_->request.os == "windows" ? kWindowsPath : kDefaultPath, &meta.env);
   if (request.tty) AddDefault("TERM", "xterm", &meta.env);
   RETURN_IF_ERROR(AddSecrets(request, &meta.env));
   RETURN_IF_ERROR(process->OpenStdio(request));

@@ -36,6 +36,7 @@ struct ContainerRequest {
   exec::NetMode network = exec::NetMode::kDefault;
   std::string hostname;
   std::vector<exec::HostIp> extra_hosts;
+  std::string os = "linux";                  // which PATH processes get by default
   std::string session;                       // for secrets and agents
 };
 

@@ -75,6 +75,7 @@ class ExecOp : public solver::Op {
     const pb::Platform* platform =
         vertex_->op->has_platform() ? &vertex_->op->platform() : nullptr;
     ASSIGN_OR_RETURN(solver::CacheMap map, ExecCacheMap(op_, platform, vertex_->inputs.size()));
+    KeepContentFailures(deps_.failed_steps, &map);
     return solver::CacheMapAnswer{std::move(map)};
   }
 

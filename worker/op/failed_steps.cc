@@ -50,4 +50,23 @@ void FailedSteps::EndBuild(const std::string& build) {
   }
 }
 
+void KeepContentFailures(FailedSteps* steps, solver::CacheMap* map) {
+  if (steps == nullptr) return;
+  for (size_t i = 0; i < map->deps.size(); ++i) {
+    solver::ContentDigestFn digest = map->deps[i].content_digest;
+    if (!digest) continue;
+    map->deps[i].content_digest = [digest, steps, i](const cache::Ref& input,
+                                                     solver::JobContext& context) {
+      StatusOr<Digest> result = digest(input, context);
+      if (result.ok() || context.stop().stop_requested()) return result;
+      Status status = std::move(result).status();
+      FailedStep step;
+      step.inputs.push_back(input.empty() ? cache::Ref() : input.Clone());
+      status.AddDetail(kFailedStepUrl, steps->Keep(std::move(step), context.Builds()));
+      status.AddDetail(kContentCacheUrl, std::to_string(i));
+      return StatusOr<Digest>(std::move(status));
+    };
+  }
+}
+
 }  // namespace kiln::worker

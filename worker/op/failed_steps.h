@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 #include "cache/ref.h"
+#include "solver/op.h"
 
 namespace kiln::worker {
 
@@ -21,8 +22,11 @@ inline constexpr std::string_view kLocalDetailPrefix = "kiln/";
 inline constexpr std::string_view kFailedStepUrl = "kiln/failed-step";
 // The index of the action of a FileOp that failed, in decimal.
 inline constexpr std::string_view kFileActionUrl = "kiln/file-action";
+// The index of the input whose content could not be hashed, in decimal.
+inline constexpr std::string_view kContentCacheUrl = "kiln/content-cache";
 
-// One entry per mount of the op; empty where there is none.
+// One entry per mount of an ExecOp; of a FileOp one per input, and one per action in
+// `mounts`. Empty where there is none.
 struct FailedStep {
   std::vector<cache::Ref> inputs;
   std::vector<cache::Ref> mounts;
@@ -46,5 +50,8 @@ class FailedSteps {
   std::mutex mutex_;
   std::deque<Entry> entries_;
 };
+
+// Lets failures of the content digests of `map` carry the input that they are about.
+void KeepContentFailures(FailedSteps* steps, solver::CacheMap* map);
 
 }  // namespace kiln::worker

@@ -121,15 +121,9 @@ class FileRun {
       node.ref = inputs_[static_cast<size_t>(index)].Clone();
       return &node;
     }
-    StatusOr<OpenTreePtr> acted = Act(op_.actions(static_cast<int>(index - count_)));
-    if (!acted.ok()) {
-      Status status = std::move(acted).status();
-      if (status.FindDetail(kFileActionUrl) == nullptr) {
-        status.AddDetail(kFileActionUrl, std::to_string(index - count_));
-      }
-      return status;
-    }
-    OpenTreePtr tree = *std::move(acted);
+    OpenTreePtr tree, source;
+    Status status = Act(op_.actions(static_cast<int>(index - count_)), &tree, &source);
+    if (!status.ok()) return WithTrees(std::move(status), index, tree, source);
     if (node.freeze) {
       ASSIGN_OR_RETURN(node.ref, tree->Commit());
     } else {
@@ -138,9 +132,10 @@ class FileRun {
     return &node;
   }
 
-  StatusOr<OpenTreePtr> Act(const pb::FileAction& action) {
-    ASSIGN_OR_RETURN(OpenTreePtr target, ForWriting(action.input()));
-    const RootedTree& tree = *target->tree;
+  // `target` and `source` are set as far as it came.
+  Status Act(const pb::FileAction& action, OpenTreePtr* target, OpenTreePtr* source) {
+    ASSIGN_OR_RETURN(*target, ForWriting(action.input()));
+    const RootedTree& tree = *(*target)->tree;
     switch (action.action_case()) {
       case pb::FileAction::kMkdir: {
         ASSIGN_OR_RETURN(auto owner, OwnerOf(action.mkdir()));
@@ -161,17 +156,43 @@ class FileRun {
         RETURN_IF_ERROR(RemoveAction(tree, action.rm()));
         break;
       case pb::FileAction::kCopy: {
-        ASSIGN_OR_RETURN(OpenTreePtr source, ForReading(action.secondaryinput()));
+        ASSIGN_OR_RETURN(*source, ForReading(action.secondaryinput()));
         ASSIGN_OR_RETURN(auto owner, OwnerOf(action.copy()));
         RETURN_IF_ERROR(
-            CopyAction(*source->tree, tree, action.copy(), owner, context_.stop()));
+            CopyAction(*(*source)->tree, tree, action.copy(), owner, context_.stop()));
         break;
       }
       default:
         return InvalidArgumentError("invalid action type");
     }
-    return target;
+    return OkStatus();
   }
+
+  // The failure of action `index`, with the trees as they are now for who debugs it.
+  Status WithTrees(Status status, int64_t index, const OpenTreePtr& target,
+                   const OpenTreePtr& source) {
+    if (status.FindDetail(kFileActionUrl) != nullptr) return status;
+    status.AddDetail(kFileActionUrl, std::to_string(index - count_));
+    if (deps_.failed_steps == nullptr || target == nullptr) return status;
+    FailedStep step;
+    for (const cache::Ref& input : inputs_) {
+      step.inputs.push_back(input.empty() ? cache::Ref() : input.Clone());
+    }
+    step.mounts.resize(static_cast<size_t>(op_.actions_size()));
+    auto keep = [&](int64_t at, const OpenTreePtr& tree) {
+      if (at < count_ || tree == nullptr || tree->writing.empty()) return;
+      StatusOr<cache::Ref> ref = tree->Commit();
+      if (ref.ok()) step.mounts[static_cast<size_t>(at - count_)] = *std::move(ref);
+    };
+    keep(index, target);
+    if (source != target) {
+      keep(op_.actions(static_cast<int>(index - count_)).secondaryinput(), source);
+    }
+    status.AddDetail(kFailedStepUrl,
+                     deps_.failed_steps->Keep(std::move(step), context_.Builds()));
+    return status;
+  }
+
 
   // A tree to write on: the open one of an earlier action, or a new one over a record.
   StatusOr<OpenTreePtr> ForWriting(int64_t index) {
@@ -239,6 +260,7 @@ class FileOp : public solver::Op {
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int, solver::JobContext&) override {
     ASSIGN_OR_RETURN(solver::CacheMap map,
                      FileCacheMap(vertex_->op->file(), vertex_->inputs.size()));
+    KeepContentFailures(deps_.failed_steps, &map);
     return solver::CacheMapAnswer{std::move(map)};
   }
   StatusOr<std::vector<cache::Ref>> Exec(const std::vector<cache::Ref>& inputs,
