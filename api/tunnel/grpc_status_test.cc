@@ -80,6 +80,16 @@ TEST(GrpcStatus, AVersionTravelsAsANumber) {
   EXPECT_EQ(wire.details(0).value(), R"({"version":20,"feature":"x"})");
 }
 
+TEST(GrpcStatus, DetailsOfThisProcessStayInIt) {
+  Status status = WithVertexAndSource();
+  status.AddDetail("kiln/failed-step", "x");
+  google::rpc::Status wire;
+
+  ToRpcStatus(status, &wire);
+
+  EXPECT_EQ(wire.details_size(), 2);
+}
+
 TEST(GrpcStatus, UnknownDetailsPassUnchanged) {
   Status status = NotFoundError("x");
   status.AddDetail("type.example/Thing", "\x01\x02");

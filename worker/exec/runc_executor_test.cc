@@ -136,5 +136,40 @@ TEST_F(RuncExecutorTest, WhatACrashLeftIsRemovedAtTheNextStart) {
   EXPECT_TRUE(PathExists(JoinPath(root_, "bin/sh")));
 }
 
+TEST_F(RuncExecutorTest, ASecondProcessJoinsAnAttachedContainer) {
+  Pipe in = *MakePipe(), out = *MakePipe();
+  ProcessMeta meta;
+  meta.args = {"/bin/sh", "-c", "echo one > /shared; read line; exit 3"};
+  meta.env = {"PATH=/bin"};
+  meta.cwd = "/";
+  Status first;
+  std::thread container([&] {
+    first = executor_->RunAttached("c1", {.source = Bind(root_, false), .dest = "/"}, {}, meta,
+                                   {.stdin_fd = in.read.get()}, {});
+  });
+  while (!PathExists(JoinPath(root_, "shared"))) std::this_thread::yield();
+  meta.args = {"/bin/sh", "-c", "read line < /shared; echo $line; exit 4"};
+
+  Status joined = executor_->Exec("c1", meta, {.stdout_fd = out.write.get()}, {});
+
+  out.write.Reset();
+  char text[16] = {};
+  EXPECT_EQ(::read(out.read.get(), text, sizeof text), 4);
+  EXPECT_STREQ(text, "one\n");
+  EXPECT_EQ(ExitCodeOf(joined), 4u);
+  in.write.Reset();
+  container.join();
+  EXPECT_EQ(ExitCodeOf(first), 3u);
+  EXPECT_TRUE(Leftovers().empty());
+  EXPECT_EQ(executor_->Exec("c1", meta, {}, {}).message(), "container c1 not found");
+}
+
+TEST_F(RuncExecutorTest, AContainersNameIsNoPath) {
+  Status status = executor_->RunAttached("../x", {.source = Bind(root_, false), .dest = "/"}, {},
+                                         ProcessMeta(), {}, {});
+  EXPECT_EQ(status.message(),
+            "invalid container id \"../x\": only letters and numbers are allowed");
+}
+
 }  // namespace
 }  // namespace kiln::worker::exec

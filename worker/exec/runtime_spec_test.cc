@@ -138,5 +138,50 @@ TEST(RuntimeSpec, NetworkNamespaceIsNewOrGiven) {
             json::parse(R"({"type":"network","path":"/ns"})"));
 }
 
+TEST(RuntimeSpec, AnAttachedTerminalIsOneOfTheProcess) {
+  ProcessMeta meta = EnvStep();
+  meta.tty = true;
+  EXPECT_EQ(Spec(InputFor(meta))["process"]["terminal"], true);
+}
+
+TEST(RuntimeSpec, AJoiningProcessKeepsWhatItDoesNotSay) {
+  ProcessMeta first = EnvStep();
+  ProcessMeta joining;
+  joining.args = {"id"};
+
+  auto process = MakeExecProcess(MakeRuntimeSpec(InputFor(first)), joining, std::nullopt);
+
+  ASSERT_TRUE(process.ok());
+  json parsed = json::parse(*process);
+  EXPECT_EQ(parsed["args"], json({"id"}));
+  EXPECT_EQ(parsed["cwd"], "/");
+  EXPECT_EQ(parsed["env"][0], "PATH=/bin");
+  EXPECT_EQ(parsed["user"]["uid"], 0);
+  EXPECT_EQ(parsed["terminal"], false);
+}
+
+TEST(RuntimeSpec, AJoiningProcessMayBeAnotherUserElsewhere) {
+  ProcessMeta first = EnvStep();
+  ProcessMeta joining;
+  joining.args = {"id"};
+  joining.cwd = "/home";
+  joining.env = {"A=b"};
+
+  auto process =
+      MakeExecProcess(MakeRuntimeSpec(InputFor(first)), joining, ContainerUser{1000, 1001});
+
+  ASSERT_TRUE(process.ok());
+  json parsed = json::parse(*process);
+  EXPECT_EQ(parsed["cwd"], "/home");
+  EXPECT_EQ(parsed["env"], json({"A=b"}));
+  EXPECT_EQ(parsed["user"]["uid"], 1000);
+  EXPECT_EQ(parsed["user"]["additionalGids"], json({1001}));
+}
+
+TEST(RuntimeSpec, ASpecThatCannotBeReadIsAnError) {
+  EXPECT_FALSE(MakeExecProcess("{", ProcessMeta(), std::nullopt).ok());
+  EXPECT_FALSE(MakeExecProcess("{}", ProcessMeta(), std::nullopt).ok());
+}
+
 }  // namespace
 }  // namespace kiln::worker::exec
