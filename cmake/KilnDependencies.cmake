@@ -10,7 +10,10 @@ find_program(KILN_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
 find_program(KILN_ANTLR antlr4 REQUIRED)
 find_program(KILN_CCACHE ccache)
 if(KILN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${KILN_CCACHE})
+  # The sloppiness is what ccache wants of users of precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+    ${KILN_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${KILN_CCACHE})
 endif()
 
