@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/status.h"
+
 namespace kiln {
 
 // Appends `text` as a JSON string: HTML characters, U+2028/9 and controls are
@@ -18,6 +20,12 @@ std::string GoJsonArray(const std::vector<std::string>& texts);
 
 // Spreads compact JSON over lines as json.MarshalIndent(v, "", "  ") does.
 std::string GoJsonIndent(std::string_view compact);
+
+// A json.RawMessage as json.Marshal puts it into a document: without blanks, HTML
+// characters escaped. INVALID_ARGUMENT if it is not one JSON value; "" gives "null".
+StatusOr<std::string> GoJsonCompact(std::string_view text);
+// `text` after a trip through Go's `any`: members sorted, numbers as float64.
+StatusOr<std::string> GoJsonSorted(std::string_view text);
 
 // Writes one object, members in the order of the calls. Not thread-safe.
 class GoJsonObject {

@@ -25,5 +25,17 @@ TEST(GoJson, ObjectsLeaveOutEmptyMembersOnRequest) {
   EXPECT_EQ(object.Finish(), R"({"c":""})");
 }
 
+TEST(GoJson, RawTextIsCompactedAndEscaped) {
+  EXPECT_EQ(*GoJsonCompact("{ \"a\" : [1, \"x <\\\"> &\"] }\n"),
+            "{\"a\":[1,\"x \\u003c\\\"\\u003e \\u0026\"]}");
+  EXPECT_EQ(*GoJsonCompact(""), "null");
+  EXPECT_FALSE(GoJsonCompact("{} {}").ok());
+}
+
+TEST(GoJson, ATripThroughAnySortsMembersAndMakesFloats) {
+  EXPECT_EQ(*GoJsonSorted(R"({"b":-1,"a":[1700000000123456789,0.5,1e21,1e-7,true,null]})"),
+            R"({"a":[1700000000123456800,0.5,1e+21,1e-7,true,null],"b":-1})");
+}
+
 }  // namespace
 }  // namespace kiln
