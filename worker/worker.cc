@@ -11,6 +11,7 @@
 #include "worker/op/container.h"
 #include "worker/op/failed_steps.h"
 #include "worker/op/op_deps.h"
+#include "worker/op/source_pins.h"
 #include "worker/source/git/git_source.h"
 #include "worker/source/http/http_source.h"
 #include "worker/source/local/local_source.h"
@@ -25,6 +26,7 @@ struct Worker::State {
   std::unique_ptr<CacheMounts> cache_mounts;
   std::unique_ptr<StepLimit> limit;
   FailedSteps failed_steps;
+  SourcePins pins;
   OpDeps deps;
 
   void AddSource(std::unique_ptr<Source> source) {
@@ -71,6 +73,7 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   deps.cache_mounts = state->cache_mounts.get();
   deps.limit = state->limit.get();
   deps.failed_steps = &state->failed_steps;
+  deps.pins = &state->pins;
   deps.platforms = options.platforms;
   deps.temp_dir = temp;
   std::unique_ptr<Worker> worker(new Worker(std::move(state)));
@@ -118,6 +121,7 @@ StatusOr<std::unique_ptr<Container>> Worker::NewContainer(ContainerRequest reque
   return Container::New(state_->deps, std::move(request));
 }
 FailedSteps& Worker::failed_steps() { return state_->failed_steps; }
+SourcePins& Worker::source_pins() { return state_->pins; }
 exec::Executor& Worker::executor() { return *state_->executor; }
 const std::vector<Platform>& Worker::platforms() const { return state_->options.platforms; }
 

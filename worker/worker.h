@@ -23,6 +23,7 @@ namespace kiln::worker {
 class Container;          // worker/op/container.h
 struct ContainerRequest;
 class FailedSteps;        // worker/op/failed_steps.h
+class SourcePins;  // worker/op/source_pins.h
 
 struct WorkerOptions {
   std::string root;                         // state folder of the worker; made if missing
@@ -47,6 +48,8 @@ class Worker : public solver::OpResolver {
 
   // The source for a scheme, or null.
   Source* FindSource(std::string_view scheme) const;
+  // What the sources of running builds turned out to be.
+  SourcePins& source_pins();
   exec::Executor& executor();
   // A container for a client of the gateway. The worker outlives it.
   StatusOr<std::unique_ptr<Container>> NewContainer(ContainerRequest request);

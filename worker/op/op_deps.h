@@ -19,6 +19,7 @@ namespace kiln::worker {
 
 class CacheMounts;
 class FailedSteps;
+class SourcePins;
 
 struct OpDeps {
   cache::RefStore* refs = nullptr;
@@ -27,6 +28,7 @@ struct OpDeps {
   CacheMounts* cache_mounts = nullptr;
   StepLimit* limit = nullptr;
   FailedSteps* failed_steps = nullptr;
+  SourcePins* pins = nullptr;
   std::function<Source*(std::string_view scheme)> find_source;
   std::vector<Platform> platforms;
   std::string temp_dir;  // for sockets and secrets; emptied at start

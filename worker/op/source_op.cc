@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "llb/proto/ops.pb.h"
 #include "worker/op/op_deps.h"
+#include "worker/op/source_pins.h"
 
 namespace kiln::worker {
 namespace {
@@ -22,10 +23,12 @@ std::optional<Platform> PlatformOf(const pb::Op& op) {
 class SourceOp : public solver::Op {
  public:
   SourceOp(const OpDeps& deps, VertexPtr vertex) : deps_(deps), vertex_(std::move(vertex)) {}
+  ~SourceOp() override { deps_.pins->Drop(vertex_->digest, this); }
 
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int index, solver::JobContext& context) override {
     ASSIGN_OR_RETURN(SourceInstance * instance, Instance());
     ASSIGN_OR_RETURN(SourceInstance::Key key, instance->CacheKey(index, context));
+    deps_.pins->Set(vertex_->digest, this, {std::move(key.pin), std::move(key.url)});
     Digest digest = Digest::Of(StrCat("buildkit.source.v0:", key.key));
     if (key.key.starts_with("session:")) {
       // Never found by an exported cache: what a client sends is known by content only.

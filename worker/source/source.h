@@ -37,6 +37,10 @@ class SourceInstance {
   struct Key {
     std::string key;       // text; the op hashes it with the identifier's scheme as the reference does
     bool complete = true;
+    // What the source turned out to be, for provenance: the digest of an image or a
+    // file, the commit of a repository (whose address with its ref is `url`).
+    std::string pin = {};
+    std::string url = {};
   };
   virtual StatusOr<Key> CacheKey(int index, solver::JobContext& context) = 0;
   virtual StatusOr<cache::Ref> Snapshot(solver::JobContext& context) = 0;

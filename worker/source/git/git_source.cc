@@ -40,7 +40,9 @@ class GitInstance : public SourceInstance {
 
   StatusOr<Key> CacheKey(int, solver::JobContext& context) override {
     ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
-    return Key{KeyOf(found), true};
+    const bool peel = !found.tagged_commit.empty() && !id_.keep_git_dir;
+    return Key{KeyOf(found), true, peel ? found.tagged_commit : found.commit,
+               id_.ref.empty() ? id_.remote : StrCat(id_.remote, "#", id_.ref)};
   }
 
   StatusOr<cache::Ref> Snapshot(solver::JobContext& context) override {

@@ -197,7 +197,7 @@ class HttpInstance : public SourceInstance {
           held_ = *std::move(ref);
       }
     }
-    return Key{KeyText(id_, resolved), true};
+    return Key{KeyText(id_, resolved), true, resolved.digest.text(), id_.url};
   }
 
   StatusOr<SourceMetadata> Metadata(bool, solver::JobContext& context) override {

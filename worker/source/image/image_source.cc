@@ -61,7 +61,7 @@ class ImageInstance : public SourceInstance {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(Load(context));
     std::string key = index > 0 && !layers_key_.empty() ? layers_key_ : manifest_key_;
-    return Key{std::move(key), index > 0};
+    return Key{std::move(key), index > 0, image_->root.digest.text()};
   }
 
   StatusOr<cache::Ref> Snapshot(solver::JobContext& context) override {
