@@ -55,12 +55,19 @@ struct SyncRequest {
   std::function<void(int64_t bytes)> on_progress = {};
 };
 
+// A file that is not in the folder that is sent, but arrives with it.
+struct SentFile {
+  SyncStat stat;
+  std::string bytes;
+};
+
 // A folder of ours into the client's output folder (local exporter).
 struct SendDirRequest {
   std::string dir;
   std::map<std::string, std::string> metadata = {};  // exporter metadata headers
   std::string exporter_id;
   std::function<bool(SyncStat&)> map_stat = {};       // changes or drops entries
+  std::vector<SentFile> extra = {};  // win over files of their names; map_stat does not see them
   std::function<void(int64_t bytes)> on_progress = {};
 };
 
@@ -113,6 +120,26 @@ class ClientSession {
   virtual Status PullUpload(std::string_view path,
                             const std::function<Status(std::string_view)>& chunk,
                             std::stop_token stop) = 0;
+
+  // Exporters that the client wants once it sees the result; none if it has no say.
+  struct WantedExporter {
+    std::string type;
+    std::map<std::string, std::string> attrs;
+  };
+  virtual StatusOr<std::vector<WantedExporter>> FindExporters(
+      const std::map<std::string, std::string>& metadata, const std::vector<std::string>& refs) {
+    (void)metadata, (void)refs;
+    return std::vector<WantedExporter>();
+  }
+  virtual Status FinalizeExport(const std::map<std::string, std::string>& response) {
+    (void)response;
+    return OkStatus();
+  }
+  // One exchange about a source: a serialised CheckPolicyRequest for its response.
+  virtual StatusOr<std::string> CheckPolicy(const std::string& request) {
+    (void)request;
+    return UnimplementedError("the client has no source policy");
+  }
 
   // The client's OCI content store `store` (oci-layout contexts, local caches).
   virtual std::shared_ptr<cache::BlobSource> Content(std::string_view store) = 0;

@@ -50,4 +50,11 @@ struct SubTree {
 };
 StatusOr<std::unique_ptr<FsTree>> MakeSubTrees(std::vector<SubTree> trees);
 
+// `tree` with files added, which hide what it has under their names.
+struct ExtraFile {
+  FsStat stat;
+  std::string bytes;
+};
+std::unique_ptr<FsTree> MakeMergedTree(std::unique_ptr<FsTree> tree, std::vector<ExtraFile> files);
+
 }  // namespace kiln::api

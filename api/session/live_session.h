@@ -50,6 +50,11 @@ class LiveSession : public worker::ClientSession,
   Status ForwardSshAgent(std::string_view id, UniqueFd socket, std::stop_token stop) override;
   Status PullUpload(std::string_view path, const std::function<Status(std::string_view)>& chunk,
                     std::stop_token stop) override;
+  StatusOr<std::vector<WantedExporter>> FindExporters(
+      const std::map<std::string, std::string>& metadata,
+      const std::vector<std::string>& refs) override;
+  Status FinalizeExport(const std::map<std::string, std::string>& response) override;
+  StatusOr<std::string> CheckPolicy(const std::string& request) override;
   std::shared_ptr<cache::BlobSource> Content(std::string_view store) override;
   StatusOr<cache::BlobStat> StatContent(std::string_view store, const Digest& digest) override;
   Status WriteContent(std::string_view store, const oci::Descriptor& blob,

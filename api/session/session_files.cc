@@ -182,6 +182,14 @@ Status LiveSession::SendDir(const worker::SendDirRequest& request, std::stop_tok
     return UnknownError(StrCat("method ", ToLower(kSendMethod), " not supported by the client"));
   }
   ASSIGN_OR_RETURN(auto tree, OpenDirTree(request.dir, {.map = StatFilter(request.map_stat)}));
+  if (!request.extra.empty()) {
+    std::vector<ExtraFile> extra;
+    for (const worker::SentFile& file : request.extra) {
+      FromSync(file.stat, &extra.emplace_back().stat);
+      extra.back().bytes = file.bytes;
+    }
+    tree = MakeMergedTree(std::move(tree), std::move(extra));
+  }
   DiffCopyCall call;
   for (const auto& [key, value] : request.metadata) {
     RETURN_IF_ERROR(AddHeader(call.context, StrCat("exporter-md-", ToLower(key)), value));

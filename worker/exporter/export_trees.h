@@ -1,6 +1,7 @@
 // Trees of a result as folders, for the exporters that hand out files.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,8 @@ struct ExportTree {
   std::string path;
   std::optional<int64_t> epoch;      // every entry's time, if set
   std::shared_ptr<void> lease;
+  // Statements about the tree, to be told with it: name and text.
+  std::map<std::string, std::string> statements = {};
   std::string folder() const;        // the id as a folder name
 };
 

@@ -21,9 +21,10 @@ namespace kiln::worker {
 struct ExportAttestation {
   int kind = 0;
   std::map<std::string, std::string> metadata;
-  cache::Ref ref;           // scratch if the content is inline
+  cache::Ref ref;           // where the content is, if it is not made by us
   std::string path;
-  std::string content;      // inline statement or predicate
+  // The predicate, for what the daemon itself attests; asked for when all layers are made.
+  std::function<StatusOr<std::string>()> content = {};
   std::string in_toto_predicate_type;
   struct Subject {
     int kind = 0;

@@ -7,6 +7,7 @@
 #include "base/go_json.h"
 #include "oci/image_config.h"
 #include "oci/manifest.h"
+#include "worker/exporter/attestation_manifest.h"
 #include "worker/exporter/image_config_patch.h"
 #include "worker/exporter/image_layers.h"
 
@@ -46,6 +47,10 @@ class Commit {
   StatusOr<std::vector<ImageLayer>> LayersOf(const cache::Ref* ref, const std::string& base_config,
                                              std::optional<int64_t> epoch);
   Status PrepareInline(const std::vector<ExportPlatform>& platforms);
+  bool WantsIndex(const std::vector<ExportPlatform>& platforms) const;
+  StatusOr<std::optional<Descriptor>> Attest(const ExportPlatform& platform,
+                                             const Descriptor& image,
+                                             const std::vector<ImageLayer>& layers);
   StatusOr<Descriptor> WriteManifest(const cache::Ref* ref, const std::string& id,
                                      const std::vector<ImageLayer>& layers,
                                      const Annotations& annotations,
@@ -92,8 +97,42 @@ Status Commit::Check(std::string_view exporter_type) const {
 StatusOr<CommittedImage> Commit::Run(std::string_view exporter_type) {
   RETURN_IF_ERROR(Check(exporter_type));
   ASSIGN_OR_RETURN(std::vector<ExportPlatform> platforms, ParsePlatforms(source_.metadata));
-  RETURN_IF_ERROR(source_.refs.empty() ? Single(platforms) : Multiple(platforms));
+  RETURN_IF_ERROR(WantsIndex(platforms) ? Multiple(platforms) : Single(platforms));
   return std::move(image_);
+}
+
+// Attestations need a place beside the image.
+bool Commit::WantsIndex(const std::vector<ExportPlatform>& platforms) const {
+  if (!source_.refs.empty()) return true;
+  for (const ExportPlatform& platform : platforms) {
+    auto attestations = source_.attestations.find(platform.id);
+    if (attestations == source_.attestations.end()) continue;
+    for (const ExportAttestation& attestation : attestations->second) {
+      if (options_.force_inline_attestations || !InlineOnly(attestation)) return true;
+    }
+  }
+  return false;
+}
+
+StatusOr<std::optional<Descriptor>> Commit::Attest(const ExportPlatform& platform,
+                                                   const Descriptor& image,
+                                                   const std::vector<ImageLayer>& layers) {
+  auto found = source_.attestations.find(platform.id);
+  if (found == source_.attestations.end()) return std::optional<Descriptor>();
+  std::vector<const ExportAttestation*> attestations;
+  for (const ExportAttestation& attestation : found->second) attestations.push_back(&attestation);
+  ASSIGN_OR_RETURN(auto attested, Unbundle(attestations, refs_.temp_dir(), context_.stop));
+  for (AttestedPredicate& one : attested) {
+    RETURN_IF_ERROR(SupplementSbom(*image_.blobs, layers, &one));
+  }
+  ASSIGN_OR_RETURN(Descriptor written,
+                   WriteAttestationManifest(refs_.content(), attested,
+                                            {.target = image,
+                                             .names = options_.name,
+                                             .oci_types = *options_.oci_types,
+                                             .artifact = options_.oci_artifact.value_or(false)}));
+  ProgressLine line(context_, StrCat("exporting attestation manifest ", written.digest.text()));
+  return std::optional<Descriptor>(std::move(written));
 }
 
 StatusOr<std::optional<int64_t>> Commit::EpochOf(std::string_view platform_id) const {
@@ -146,13 +185,18 @@ Status Commit::Single(const std::vector<ExportPlatform>& platforms) {
 }
 
 Status Commit::Multiple(const std::vector<ExportPlatform>& platforms) {
+  if (!*options_.oci_types && !source_.attestations.empty()) {
+    return UnknownError("cannot export attestations with \"oci-mediatypes=false\"");
+  }
   std::vector<std::vector<ImageLayer>> layers;
   {
     ProgressLine line(context_, "exporting layers");
     for (const ExportPlatform& platform : platforms) {
       bool found = false;
       const cache::Ref* ref = FindRef(source_, platform.id, &found);
-      if (!found) return UnknownError(StrCat("failed to find ref for ID ", platform.id));
+      if (!found && !source_.refs.empty()) {
+        return UnknownError(StrCat("failed to find ref for ID ", platform.id));
+      }
       ASSIGN_OR_RETURN(std::optional<int64_t> epoch, EpochOf(platform.id));
       std::string base = PlatformValue(source_.metadata, "containerimage.base.config", platform.id);
       ASSIGN_OR_RETURN(auto own, LayersOf(ref, base, epoch));
@@ -164,6 +208,7 @@ Status Commit::Multiple(const std::vector<ExportPlatform>& platforms) {
   oci::Index index{.media_type = std::string(*options_.oci_types ? oci::kOciIndex
                                                                  : oci::kDockerIndex)};
   index.annotations = shared.index;
+  std::vector<Descriptor> attestations;  // come after all images
   for (size_t i = 0; i < platforms.size(); ++i) {
     bool found = false;
     const cache::Ref* ref = FindRef(source_, platforms[i].id, &found);
@@ -172,8 +217,11 @@ Status Commit::Multiple(const std::vector<ExportPlatform>& platforms) {
     ASSIGN_OR_RETURN(Descriptor manifest,
                      WriteManifest(ref, platforms[i].id, layers[i], own, epoch));
     manifest.platform = platforms[i].platform;
+    ASSIGN_OR_RETURN(std::optional<Descriptor> attested, Attest(platforms[i], manifest, layers[i]));
+    if (attested) attestations.push_back(*std::move(attested));
     index.manifests.push_back(std::move(manifest));
   }
+  index.manifests.insert(index.manifests.end(), attestations.begin(), attestations.end());
   ASSIGN_OR_RETURN(image_.descriptor, Write(GoJsonIndent(oci::IndexJson(index)), index.media_type,
                                             "exporting manifest list "));
   image_.descriptor.annotations = shared.index_descriptor;

@@ -60,6 +60,18 @@ SendDirRequest LocalExporter::Request(const std::string& dir, const ExportContex
   return request;
 }
 
+// The statements about a tree as files below `prefix`.
+void AddStatements(const ExportTree& tree, const std::string& prefix, SendDirRequest* request) {
+  int64_t now = Now().nanos / 1'000'000'000 * 1'000'000'000;
+  for (const auto& [name, text] : tree.statements) {
+    SyncStat stat;
+    stat.path = prefix + name;
+    stat.mode = 0600;
+    stat.mod_time = tree.epoch ? *tree.epoch * 1'000'000'000 : now;
+    request->extra.push_back({std::move(stat), text});
+  }
+}
+
 // Without folders per platform no file may come from two of them.
 Status CheckOverlap(const std::vector<ExportTree>& trees) {
   std::map<std::string, std::string> seen;
@@ -103,6 +115,7 @@ Status LocalExporter::SendOne(const ExportTree& tree, const std::string& label,
       return true;
     };
   }
+  AddStatements(tree, "", &request);
   return session.SendDir(request, context.stop);
 }
 
@@ -138,6 +151,7 @@ Status LocalExporter::SendSplit(const std::vector<ExportTree>& trees, ClientSess
     if (folder->second) stat.mod_time = *folder->second * 1'000'000'000;
     return true;
   };
+  for (const ExportTree& tree : trees) AddStatements(tree, tree.folder() + "/", &request);
   if (status.ok()) status = session.SendDir(request, context.stop);
   for (const std::string& target : mounted) {
     Status undone = cache::UnmountAll(target);

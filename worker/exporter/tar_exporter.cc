@@ -18,27 +18,52 @@ namespace {
 // Writes one tree, under a prefix. One use.
 class TreeArchiver {
  public:
-  TreeArchiver(oci::TarWriter& tar, std::string prefix, std::optional<int64_t> epoch)
-      : tar_(tar), prefix_(std::move(prefix)), epoch_(epoch) {}
-  Status Write(const std::string& root);
+  TreeArchiver(oci::TarWriter& tar, std::string prefix, const ExportTree& tree)
+      : tar_(tar), prefix_(std::move(prefix)), tree_(tree), epoch_(tree.epoch),
+        next_(tree.statements.begin()) {}
+  Status Write();
 
  private:
   Status Entry(const WalkEntry& entry);
   StatusOr<oci::TarHeader> Header(const WalkEntry& entry);
   Status Data(const WalkEntry& entry, int64_t size);
+  Status Statement();
 
   oci::TarWriter& tar_;
   std::string prefix_;
+  const ExportTree& tree_;
   std::optional<int64_t> epoch_;
+  std::map<std::string, std::string>::const_iterator next_;  // statement to come
   std::map<ino_t, std::string> first_names_;
 };
 
-Status TreeArchiver::Write(const std::string& root) {
-  ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(root));
-  return WalkTree(tree.fd(), [this](const WalkEntry& entry) -> StatusOr<WalkStep> {
+Status TreeArchiver::Write() {
+  ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(tree_.path));
+  auto end = tree_.statements.end();
+  RETURN_IF_ERROR(WalkTree(tree.fd(), [&](const WalkEntry& entry) -> StatusOr<WalkStep> {
+    // Statements stand among the top names, and hide files of theirs.
+    bool top = entry.path == entry.name;
+    while (top && next_ != end && next_->first < entry.name) RETURN_IF_ERROR(Statement());
+    if (top && next_ != end && next_->first == entry.name) {
+      RETURN_IF_ERROR(Statement());
+      return WalkStep::kSkipDir;
+    }
     RETURN_IF_ERROR(Entry(entry));
     return WalkStep::kContinue;
-  });
+  }));
+  while (next_ != end) RETURN_IF_ERROR(Statement());
+  return OkStatus();
+}
+
+Status TreeArchiver::Statement() {
+  const auto& [name, text] = *next_++;
+  oci::TarHeader header;
+  header.name = prefix_ + name;
+  header.mode = 0600;
+  header.size = static_cast<int64_t>(text.size());
+  header.mtime = {epoch_.value_or(Now().nanos / 1'000'000'000), 0};
+  RETURN_IF_ERROR(tar_.WriteHeader(header));
+  return tar_.Write(text);
 }
 
 StatusOr<oci::TarHeader> TreeArchiver::Header(const WalkEntry& entry) {
@@ -134,7 +159,7 @@ Status WriteTrees(const std::vector<ExportTree>& trees, bool split, const oci::W
       if (tree.epoch) folder.mtime.seconds = *tree.epoch;
       RETURN_IF_ERROR(tar.WriteHeader(folder));
     }
-    RETURN_IF_ERROR(TreeArchiver(tar, prefix, tree.epoch).Write(tree.path));
+    RETURN_IF_ERROR(TreeArchiver(tar, prefix, tree).Write());
   }
   return tar.Close();
 }
