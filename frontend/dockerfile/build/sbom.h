@@ -9,6 +9,7 @@
 #include "frontend/bridge.h"
 #include "frontend/dockerfile/convert/convert.h"
 #include "frontend/dockerfile/ui/client.h"
+#include "frontend/sbom/scan_step.h"
 
 namespace kiln::dockerfile {
 
@@ -24,12 +25,7 @@ class SbomScanner {
   explicit SbomScanner(Client& client) : client_(&client) {}
 
   Client* client_;
-  Platform platform_;
-  std::string image_;
-  std::vector<std::string> args_;
-  std::vector<std::string> env_;
-  std::string dir_;
-  std::map<std::string, std::string> parameters_;
+  frontend::Scanner scanner_;
 };
 
 }  // namespace kiln::dockerfile
