@@ -11,6 +11,7 @@
 #include "llb/proto/ops.pb.h"
 #include "llb/validate_op.h"
 #include "llb/vertex_name.h"
+#include "llb/wire_fault.h"
 
 namespace kiln::llb {
 namespace {
@@ -30,6 +31,7 @@ class Loader {
   StatusOr<Edge> Load() {
     if (definition_.def_size() == 0) return Edge();
     RETURN_IF_ERROR(Decode());
+    RETURN_IF_ERROR(CheckInputs());
     if (entries_.size() < 2) {
       return InvalidArgumentError(StrCat("invalid LLB with ", entries_.size(), " vertexes"));
     }
@@ -57,7 +59,10 @@ class Loader {
       }
       auto op = std::make_shared<pb::Op>();
       if (!op->ParseFromString(bytes)) {
-        return InvalidArgumentError(StrCat("failed to parse llb proto op: op ", i));
+        Status fault = CheckWire(bytes);
+        return InvalidArgumentError(
+            StrCat("failed to parse llb proto op: ",
+                   fault.ok() ? StrCat("op ", i, " is malformed") : fault.message()));
       }
       for (int n = 0; n < op->inputs_size(); ++n) {
         if (op->inputs(n).index() < 0) {
@@ -69,6 +74,24 @@ class Loader {
       entries_[last_].op = std::move(op);
     }
     return OkStatus();
+  }
+
+  // Of all ops, also of those that nothing leads to.
+  Status CheckInputs() const {
+    for (const auto& [digest, entry] : entries_) {
+      for (const pb::Input& input : entry.op->inputs()) {
+        if (!entries_.contains(input.digest())) {
+          return InvalidArgumentError(StrCat("invalid missing input digest ", input.digest()));
+        }
+      }
+    }
+    return OkStatus();
+  }
+
+  // What the reference rejects keeps its words; our own checks name the op.
+  static Status Named(Status status, const std::string& digest) {
+    bool known = status.ok() || status.message().starts_with("invalid ");
+    return known ? status : Annotate(status, StrCat("vertex ", digest));
   }
 
   // Depth first, inputs before users, with a stack of our own.
@@ -90,7 +113,7 @@ class Loader {
         stack.pop_back();
         continue;
       }
-      RETURN_IF_ERROR(Annotate(ValidateOp(*entry.op), StrCat("vertex ", digest)));
+      RETURN_IF_ERROR(Named(ValidateOp(*entry.op), digest));
       entry.state = Entry::State::kOpen;
       for (int i = entry.op->inputs_size(); i-- > 0;) {
         const std::string& input = entry.op->inputs(i).digest();

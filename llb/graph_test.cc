@@ -100,7 +100,7 @@ TEST(Graph, ACustomNameWinsOverTheDerivedOne) {
 TEST(Graph, BadInputIsRejectedWithAReason) {
   pb::Definition garbage;
   garbage.add_def("\xff\xff\xff");
-  EXPECT_EQ(LoadError(garbage), "failed to parse llb proto op: op 0");
+  EXPECT_EQ(LoadError(garbage), "failed to parse llb proto op: unexpected EOF");
 
   pb::Definition one;
   Add(&one, Source("a"));
