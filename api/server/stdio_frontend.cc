@@ -175,6 +175,7 @@ StatusOr<frontend::Result> StdioFrontends::Run(frontend::Bridge& bridge,
   std::atomic<bool> closed = false;
   std::stop_callback cancel(stop, [&] { end.request_stop(); });
   Status status;
+  bool broken = false;
   {
     StdioServer server(parts_, frontend);
     RETURN_IF_ERROR(server.Start(std::move(ends.first), [&] {
@@ -182,12 +183,13 @@ StatusOr<frontend::Result> StdioFrontends::Run(frontend::Bridge& bridge,
       end.request_stop();
     }));
     worker::exec::Attachment stdio{ends.second.get(), ends.second.get(), STDERR_FILENO, nullptr};
-    status = worker_.executor().RunAttached(NewId(), root, {metadata}, MetaOf(process, parts_), stdio,
-                                            end.get_token());
+    status = worker_.executor().RunAttached(NewId(), root, {metadata}, MetaOf(process, parts_),
+                                            stdio, end.get_token());
+    broken = closed;  // later it is the server here that closes
     // Calls that are still open end before the containers that they may wait for.
     frontend->containers().ReleaseAll();
   }
-  if (closed && !stop.stop_requested() && !status.ok()) {
+  if (broken && !stop.stop_requested() && !status.ok()) {
     status = UnknownError("frontend grpc server closed unexpectedly");
   }
   return frontend->Outcome(status);
