@@ -55,16 +55,62 @@ StatusOr<frontend::Result> BuildBridge::Solve(const frontend::SolveRequest& requ
   }
   StatusOr<frontend::Result> result = frontend::Result();
   if (has_definition) {
-    result = SolveDefinition(request);
+    result = SolveDefinition(request, stop);
   } else if (!request.frontend.empty()) {
     result = SolveFrontend(request, stop);
   }
   if (result.ok() && request.evaluate) RETURN_IF_ERROR(EvaluateAll(*result));
+  if (result.ok()) RegisterOrigins(*result);
   return result;
 }
 
-StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveRequest& request) {
-  auto edge = llb::LoadDefinition(*request.definition);
+// Later requests may have these results as inputs.
+void BuildBridge::RegisterOrigins(const frontend::Result& result) {
+  auto add = [](const frontend::ReferencePtr& reference) {
+    if (reference == nullptr || reference->definition() == nullptr) return;
+    static_cast<SolvedReference&>(*reference).scope()->Register(reference.get(),
+                                                                *reference->definition());
+  };
+  add(result.ref);
+  for (const auto& [platform, reference] : result.refs) add(reference);
+}
+
+// The definition as the policies of the build and of the frontend want it.
+StatusOr<frontend::DefinitionPtr> BuildBridge::WithPolicy(const frontend::SolveRequest& request,
+                                                          std::stop_token stop) {
+  ASSIGN_OR_RETURN(SourcePolicy policy, PolicyOf(request.source_policies));
+  if (policy.empty() && build_->request.source_policy_session.empty()) return request.definition;
+  return ChangeSources(request.definition, [&](pb::Op* op) {
+    return Annotate(ApplyPolicy(policy, op, stop), "error evaluating the source policy");
+  });
+}
+
+StatusOr<SourcePolicy> BuildBridge::PolicyOf(std::vector<std::string> more) const {
+  if (!build_->request.source_policy.empty()) {
+    more.insert(more.begin(), build_->request.source_policy);
+  }
+  return SourcePolicy::Parse(more);
+}
+
+// Rules first, then the client.
+Status BuildBridge::ApplyPolicy(const SourcePolicy& policy, pb::Op* op, std::stop_token stop) {
+  RETURN_IF_ERROR(policy.Evaluate(op->mutable_source()).status());
+  const std::string& session = build_->request.source_policy_session;
+  if (session.empty() || !build_->services->check_policy) return OkStatus();
+  return build_->services->check_policy(
+      {.session = session,
+       .op = *op,
+       .rules = [&](pb::SourceOp* source) { return policy.Evaluate(source).status(); },
+       .resolve = [&](const pb::SourceOp& source, const frontend::ResolveRequest& request) {
+         return Resolve(source, request, source, stop);
+       }});
+}
+
+StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveRequest& request,
+                                                        std::stop_token stop) {
+  StatusOr<frontend::DefinitionPtr> allowed = WithPolicy(request, stop);
+  if (!allowed.ok()) return Annotate(allowed.status(), "failed to load LLB");
+  auto edge = llb::LoadDefinition(**allowed);
   Status checked = edge.status();
   if (edge.ok()) checked = CheckEntitlements(*edge, build_->entitlements);
   if (!checked.ok()) return Annotate(checked, "failed to load LLB");
@@ -73,8 +119,8 @@ StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveReq
     cache_sources.push_back(build_->CacheSourceFor(import));
   }
   frontend::Result result;
-  result.ref = std::make_shared<SolvedReference>(build_, request.definition, *std::move(edge),
-                                                 std::move(cache_sources));
+  result.ref = std::make_shared<SolvedReference>(build_, scope_, request.definition,
+                                                 *std::move(edge), std::move(cache_sources));
   return result;
 }
 
@@ -85,7 +131,10 @@ StatusOr<frontend::Result> BuildBridge::SolveFrontend(const frontend::SolveReque
   if (entry == frontends.end()) {
     return UnknownError(StrCat("invalid frontend: ", request.frontend));
   }
-  BuildBridge bridge(build_, OptsFor(*build_, request.frontend_opts), request.frontend_inputs);
+  ProvenanceScopePtr scope =
+      scope_->Child({request.frontend, request.frontend_opts, request.frontend_inputs});
+  BuildBridge bridge(build_, std::move(scope), OptsFor(*build_, request.frontend_opts),
+                     request.frontend_inputs);
   auto result = entry->second->Solve(bridge, stop);
   if (result.ok()) return result;
   Status failure = std::move(result).status();
@@ -95,21 +144,50 @@ StatusOr<frontend::Result> BuildBridge::SolveFrontend(const frontend::SolveReque
 
 StatusOr<frontend::SourceMeta> BuildBridge::ResolveSourceMeta(
     const pb::SourceOp& source, const frontend::ResolveRequest& request, std::stop_token stop) {
+  pb::Op op;
+  *op.mutable_source() = source;
+  if (request.platform) {
+    op.mutable_platform()->set_os(request.platform->os);
+    op.mutable_platform()->set_architecture(request.platform->architecture);
+    op.mutable_platform()->set_variant(request.platform->variant);
+    op.mutable_platform()->set_osversion(request.platform->os_version);
+  }
+  ASSIGN_OR_RETURN(SourcePolicy policy, PolicyOf({}));
+  RETURN_IF_ERROR(
+      Annotate(ApplyPolicy(policy, &op, stop), "could not resolve image due to policy"));
+  ASSIGN_OR_RETURN(frontend::SourceMeta meta, Resolve(op.source(), request, source, stop));
+  NoteImage(meta, request.platform);
+  return meta;
+}
+
+// Shown as a vertex that is named after what was asked for, before policies.
+StatusOr<frontend::SourceMeta> BuildBridge::Resolve(const pb::SourceOp& source,
+                                                    const frontend::ResolveRequest& request,
+                                                    const pb::SourceOp& asked,
+                                                    std::stop_token stop) {
   if (!build_->services->resolve_meta) {
     return UnimplementedError("resolving source metadata is not supported");
   }
   std::string name = request.log_name;
-  if (name.empty()) name = StrCat("resolve image config for ", source.identifier());
+  if (name.empty()) name = StrCat("resolve image config for ", asked.identifier());
   Platform platform = request.platform ? *request.platform : DefaultPlatform();
   StatusOr<frontend::SourceMeta> meta = InternalError("not asked");
   RETURN_IF_ERROR(RunInVertex(
-      *build_->progress, name, StrCat(source.identifier(), FormatPlatformAll(platform)),
+      *build_->progress, name, StrCat(asked.identifier(), FormatPlatformAll(platform)),
       [&](solver::VertexProgress& progress) {
         meta = build_->services->resolve_meta(
             {source, request, build_->request.session, build_->request.id, progress, stop});
         return meta.ok() ? OkStatus() : meta.status();
       }));
   return meta;
+}
+
+// Its config shaped the result, even where its files did not.
+void BuildBridge::NoteImage(const frontend::SourceMeta& meta,
+                            const std::optional<Platform>& platform) {
+  std::string_view scheme, ref;
+  if (meta.image_digest.empty() || !StrCut(meta.identifier, "://", &scheme, &ref)) return;
+  scope_->AddImage({std::string(ref), platform, meta.image_digest, scheme != "docker-image"});
 }
 
 void BuildBridge::Warn(const frontend::Warning& warning) {

@@ -5,6 +5,8 @@
 #pragma once
 
 #include "control/build_context.h"
+#include "control/policy/source_policy.h"
+#include "control/provenance_scope.h"
 #include "frontend/bridge.h"
 
 namespace kiln::control {
@@ -12,9 +14,12 @@ namespace kiln::control {
 // Thread-safe.
 class BuildBridge : public frontend::Bridge {
  public:
-  BuildBridge(BuildContextPtr build, frontend::BuildOpts opts,
+  BuildBridge(BuildContextPtr build, ProvenanceScopePtr scope, frontend::BuildOpts opts,
               std::map<std::string, frontend::DefinitionPtr> inputs)
-      : build_(std::move(build)), opts_(std::move(opts)), inputs_(std::move(inputs)) {}
+      : build_(std::move(build)),
+        scope_(std::move(scope)),
+        opts_(std::move(opts)),
+        inputs_(std::move(inputs)) {}
 
   const frontend::BuildOpts& build_opts() const override { return opts_; }
   StatusOr<frontend::Result> Solve(const frontend::SolveRequest& request,
@@ -28,11 +33,22 @@ class BuildBridge : public frontend::Bridge {
   const BuildContextPtr& build() const { return build_; }
 
  private:
-  StatusOr<frontend::Result> SolveDefinition(const frontend::SolveRequest& request);
+  StatusOr<frontend::DefinitionPtr> WithPolicy(const frontend::SolveRequest& request,
+                                               std::stop_token stop);
+  StatusOr<SourcePolicy> PolicyOf(std::vector<std::string> more) const;
+  Status ApplyPolicy(const SourcePolicy& policy, pb::Op* op, std::stop_token stop);
+  StatusOr<frontend::SourceMeta> Resolve(const pb::SourceOp& source,
+                                         const frontend::ResolveRequest& request,
+                                         const pb::SourceOp& asked, std::stop_token stop);
+  void RegisterOrigins(const frontend::Result& result);
+  void NoteImage(const frontend::SourceMeta& meta, const std::optional<Platform>& platform);
+  StatusOr<frontend::Result> SolveDefinition(const frontend::SolveRequest& request,
+                                             std::stop_token stop);
   StatusOr<frontend::Result> SolveFrontend(const frontend::SolveRequest& request,
                                            std::stop_token stop);
 
   BuildContextPtr build_;
+  ProvenanceScopePtr scope_;
   frontend::BuildOpts opts_;
   std::map<std::string, frontend::DefinitionPtr> inputs_;
 };

@@ -3,10 +3,13 @@
 
 #include <thread>
 
+#include "base/go_json.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "control/export_source.h"
 #include "control/reference.h"
 #include "control/vertex.h"
+#include "oci/manifest.h"
 #include "worker/op/failed_steps.h"
 #include "worker/worker.h"
 
@@ -16,6 +19,7 @@ namespace {
 // A build arg of this name sets the time of everything exported.
 constexpr std::string_view kEpochArg = "build-arg:SOURCE_DATE_EPOCH";
 constexpr std::string_view kEpochAttr = "source-date-epoch";
+constexpr std::chrono::seconds kSession{5};
 constexpr int kCompatibilityVersions[] = {10, 20, 30};
 
 Status CheckCompatibilityVersion(int version) {
@@ -58,15 +62,16 @@ class GatewayEnd {
 
 }  // namespace
 
-Build::Build(const Services& services, BuildRequest request)
+Build::Build(const Services& services, RequestStore* requests, BuildRequest request)
     : context_(std::make_shared<BuildContext>()) {
   context_->request = std::move(request);
   context_->services = &services;
-  bridge_ = std::make_unique<BuildBridge>(context_, OptsFor(*context_, this->request().frontend_opts),
-                                          this->request().frontend_inputs);
-  if (this->request().client_driven()) {
-    client_ = std::make_unique<ClientFrontend>(*bridge_, context_);
-  }
+  const BuildRequest& own = this->request();
+  auto scope = ProvenanceScope::Top({own.frontend, own.frontend_opts, own.frontend_inputs}, requests);
+  bridge_ = std::make_unique<BuildBridge>(context_, std::move(scope),
+                                          OptsFor(*context_, own.frontend_opts),
+                                          own.frontend_inputs);
+  if (own.client_driven()) client_ = std::make_unique<ClientFrontend>(*bridge_, context_);
 }
 
 StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
@@ -77,18 +82,64 @@ StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
   Outputs outputs;
   RETURN_IF_ERROR(Load(&outputs));
   ASSIGN_OR_RETURN(cache_exports_, CacheExports::Configure(*context_));
+  ASSIGN_OR_RETURN(attestations_, Attestations::Parse(request().frontend_opts));
   SchedulerEntry entry(*context_->services->scheduler, *context_);
   GatewayEnd gateway_end(*context_, client_.get());
   ASSIGN_OR_RETURN(frontend::Result result, Convert(stop));
-  ASSIGN_OR_RETURN(worker::ExportSource source, Solve(result));
-  RETURN_IF_ERROR(cache_exports_.Plan(*context_, result));
+  StatusOr<BuildResponse> response = Finish(&result, outputs, stop);
+  if (!request().internal && !captures_.empty()) {
+    Status noted = NoteProvenance(result);
+    if (!noted.ok()) log::Warning("no provenance in the history", {{"error", noted.message()}});
+  }
+  return response;
+}
+
+StatusOr<BuildResponse> Build::Finish(frontend::Result* result, Outputs& outputs,
+                                      std::stop_token stop) {
+  ASSIGN_OR_RETURN(worker::ExportSource source, Solve(result, stop));
+  if (request().session_exporter) RETURN_IF_ERROR(AddSessionExporters(source, &outputs));
+  RETURN_IF_ERROR(cache_exports_.Plan(*context_, *result));
   ASSIGN_OR_RETURN(BuildResponse response, Export(source, outputs, stop));
   ASSIGN_OR_RETURN(BuildResponse cached, cache_exports_.Run(*context_, stop));
   response.merge(cached);
-  for (const auto& [key, value] : result.metadata) {
+  for (const auto& [key, value] : result->metadata) {
     if (key.starts_with("frontend.")) response[key] = value;
   }
+  if (request().session_exporter) {
+    ASSIGN_OR_RETURN(auto session, context_->services->sessions->Get(request().session, kSession));
+    RETURN_IF_ERROR(session->FinalizeExport(response));
+  }
   return response;
+}
+
+// Outputs that the client asks for now that it can see the result.
+Status Build::AddSessionExporters(const worker::ExportSource& source, Outputs* outputs) {
+  ASSIGN_OR_RETURN(auto session, context_->services->sessions->Get(request().session, kSession));
+  std::vector<std::string> refs;
+  if (source.ref && !source.ref->empty()) refs.push_back(source.ref->id());
+  for (const auto& [platform, ref] : source.refs) {
+    if (!ref.empty()) refs.push_back(ref.id());
+  }
+  ASSIGN_OR_RETURN(auto wanted, session->FindExporters(source.metadata, refs));
+  for (const auto& exporter : wanted) {
+    ASSIGN_OR_RETURN(auto made,
+                     context_->services->exporters->Make(exporter.type, exporter.attrs));
+    outputs->push_back(std::move(made));
+  }
+  return OkStatus();
+}
+
+// The full document, whatever was attested.
+Status Build::NoteProvenance(const frontend::Result& result) {
+  PredicateOptions options;
+  options.builder_id = attestations_.builder_id();
+  for (const auto& [id, capture] : captures_) {
+    const frontend::ReferencePtr& reference = id.empty() ? result.ref : result.refs.at(id);
+    ASSIGN_OR_RETURN(auto make, PredicateMaker(context_, options, capture, reference));
+    ASSIGN_OR_RETURN(std::string json, make());
+    facts_.provenance[id] = GoJsonIndent(json);
+  }
+  return OkStatus();
 }
 
 // Everything that can be said of the request before work starts.
@@ -122,10 +173,10 @@ StatusOr<frontend::Result> Build::Convert(std::stop_token stop) {
 }
 
 // All platforms at once: their graphs share vertices.
-StatusOr<worker::ExportSource> Build::Solve(const frontend::Result& result) {
+StatusOr<worker::ExportSource> Build::Solve(frontend::Result* result, std::stop_token stop) {
   std::vector<frontend::ReferencePtr> open;
-  if (result.ref != nullptr) open.push_back(result.ref);
-  for (const auto& [platform, ref] : result.refs) {
+  if (result->ref != nullptr) open.push_back(result->ref);
+  for (const auto& [platform, ref] : result->refs) {
     if (ref != nullptr) open.push_back(ref);
   }
   std::vector<Status> done(open.size());
@@ -137,7 +188,19 @@ StatusOr<worker::ExportSource> Build::Solve(const frontend::Result& result) {
     if (!open.empty()) done[0] = open[0]->Evaluate();
   }
   for (const Status& status : done) RETURN_IF_ERROR(status);
-  return MakeExportSource(result);
+  facts_.metadata = result->metadata;
+  StatusOr<ResultCaptures> captures = CaptureResult(*result);
+  if (captures.ok()) {
+    captures_ = *std::move(captures);
+  } else if (attestations_.provenance()) {
+    return captures.status();
+  } else {  // nobody asked for it but the history
+    log::Warning("no provenance", {{"error", captures.status().message()}});
+  }
+  RETURN_IF_ERROR(attestations_.AddSboms(*bridge_, result, stop));
+  ASSIGN_OR_RETURN(worker::ExportSource source, MakeExportSource(*result));
+  RETURN_IF_ERROR(attestations_.AddProvenance(context_, *result, captures_, &source));
+  return source;
 }
 
 StatusOr<BuildResponse> Build::Export(const worker::ExportSource& source, Outputs& outputs,
@@ -176,6 +239,13 @@ StatusOr<BuildResponse> Build::ExportOne(const worker::ExportSource& source,
         response = output.Export(source, context);
         return response.ok() ? OkStatus() : response.status();
       }));
+  auto descriptor = response->find("containerimage.descriptor");
+  if (descriptor == response->end()) return response;
+  std::string json;
+  if (!Base64Decode(descriptor->second, &json)) return response;
+  ASSIGN_OR_RETURN(oci::Descriptor parsed, oci::ParseDescriptor(json));
+  std::lock_guard lock(facts_mutex_);
+  facts_.results[static_cast<int64_t>(index)] = std::move(parsed);
   return response;
 }
 

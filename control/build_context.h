@@ -8,6 +8,8 @@
 #include <stop_token>
 #include <string>
 
+#include "base/file.h"
+#include "base/time.h"
 #include "control/build_request.h"
 #include "control/progress_log.h"
 #include "control/services.h"
@@ -30,6 +32,8 @@ struct BuildContext {
   std::shared_ptr<ProgressLog> progress = std::make_shared<ProgressLog>();
   std::stop_source stop;
   Entitlements entitlements;
+  std::string unique_id = NewId();  // of this run, for provenance
+  Time started = Now();
 
   // The source of an import, one object per build and name. Never null.
   std::shared_ptr<solver::CacheSource> CacheSourceFor(const frontend::CacheImport& import);

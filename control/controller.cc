@@ -17,7 +17,7 @@ Controller::Controller(const Services& services, History* history, RecordMaker m
     : services_(services), history_(history), make_record_(std::move(make_record)) {}
 
 StatusOr<BuildResponse> Controller::Solve(BuildRequest request, std::stop_token stop) {
-  auto build = std::make_shared<Build>(services_, std::move(request));
+  auto build = std::make_shared<Build>(services_, &requests_, std::move(request));
   const std::string& id = build->request().id;
   {
     std::lock_guard lock(mutex_);
@@ -28,31 +28,39 @@ StatusOr<BuildResponse> Controller::Solve(BuildRequest request, std::stop_token 
   }
   Time created = Now();
   Record(*build, created, nullptr);
+  // Blobs of the result stay until the record names them.
+  std::shared_ptr<void> hold = services_.refs->content().Hold();
   StatusOr<BuildResponse> response = build->Run(stop);
-  Record(*build, created, &response);
   build->progress().Close();
+  Status status = response.status();
+  Record(*build, created, &status);
   if (services_.after_build) services_.after_build();
   std::lock_guard lock(mutex_);
   builds_.erase(id);
   return response;
 }
 
-void Controller::Record(Build& build, Time created, const StatusOr<BuildResponse>* response) {
-  if (response != nullptr && !build.request().internal) {
-    metrics_.Record(response->status(), build.progress().counts(),
+void Controller::Record(Build& build, Time created, const Status* status) {
+  if (status != nullptr && !build.request().internal) {
+    metrics_.Record(*status, build.progress().counts(),
                     static_cast<double>(Now().nanos - created.nanos) / 1e9);
   }
   if (history_ == nullptr || !make_record_ || build.request().internal) return;
-  BuildOutcome outcome{.request = build.request(),
-                       .created = created,
-                       .completed = response == nullptr ? Time{} : Now(),
-                       .response = response,
-                       .counts = build.progress().counts()};
-  if (response == nullptr) {
-    history_->Start(make_record_(outcome));
-    return;
+  BuildOutcome outcome{.request = build.request(), .created = created, .completed = {}};
+  if (status != nullptr) {
+    outcome.completed = Now();
+    outcome.status = status;
+    outcome.facts = &build.facts();
+    outcome.progress = &build.progress();
+    outcome.content = &services_.refs->content();
   }
-  Status stored = history_->Complete(make_record_(outcome));
+  StatusOr<HistoryRecord> record = make_record_(outcome);
+  Status stored = record.status();
+  if (record.ok() && status == nullptr) {
+    history_->Start(*std::move(record));
+  } else if (record.ok()) {
+    stored = history_->Complete(*std::move(record));
+  }
   if (!stored.ok()) log::Warning("build is not in the history", {{"error", stored.message()}});
 }
 

@@ -23,10 +23,12 @@ struct BuildOutcome {
   const BuildRequest& request;
   Time created;
   Time completed;  // unset at the start
-  const StatusOr<BuildResponse>* response = nullptr;  // null at the start
-  ProgressLog::Counts counts;
+  const Status* status = nullptr;         // null at the start, like what follows
+  const BuildFacts* facts = nullptr;
+  ProgressLog* progress = nullptr;
+  cache::ContentStore* content = nullptr;  // for what is too large for a record
 };
-using RecordMaker = std::function<HistoryRecord(const BuildOutcome&)>;
+using RecordMaker = std::function<StatusOr<HistoryRecord>(const BuildOutcome&)>;
 
 // Thread-safe. All builds must have ended before it goes.
 class Controller {
@@ -53,12 +55,13 @@ class Controller {
   std::shared_ptr<Build> WaitFor(const std::string& id, std::chrono::seconds wait,
                                  std::stop_token stop,
                                  const std::function<bool(Build&)>& accept);
-  void Record(Build& build, Time created, const StatusOr<BuildResponse>* response);
+  void Record(Build& build, Time created, const Status* status);
 
   const Services& services_;
   History* history_;
   RecordMaker make_record_;
   BuildMetrics metrics_;
+  RequestStore requests_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<std::string, std::shared_ptr<Build>> builds_;

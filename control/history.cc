@@ -1,6 +1,9 @@
 #include "control/history.h"
 
+#include "base/log.h"
+#include "base/strings.h"
 #include "cache/database.h"
+#include "cache/ref_store.h"
 
 namespace kiln::control {
 namespace {
@@ -24,15 +27,18 @@ std::vector<Digest> SplitBlobs(std::string_view text) {
   return blobs;
 }
 
+std::string OwnerOf(std::string_view ref) { return StrCat("history/", ref); }
+
 Status NotFoundRef(std::string_view ref) {
   return NotFoundError(StrCat("failed to get ref ", ref, ": not found"));
 }
 
 }  // namespace
 
-StatusOr<std::unique_ptr<History>> History::Open(cache::Database& database, HistoryLimits limits) {
+StatusOr<std::unique_ptr<History>> History::Open(cache::Database& database, HistoryLimits limits,
+                                                 cache::RefStore* refs) {
   RETURN_IF_ERROR(database.Migrate("history", kSchema));
-  auto history = std::unique_ptr<History>(new History(database, limits));
+  auto history = std::unique_ptr<History>(new History(database, limits, refs));
   RETURN_IF_ERROR(history->Trim());
   return history;
 }
@@ -75,6 +81,7 @@ Status History::Complete(HistoryRecord record) {
   if (!wanted) {
     return OkStatus();
   }
+  if (refs_ != nullptr) RETURN_IF_ERROR(refs_->KeepBlobs(OwnerOf(record.ref), record.blobs));
   RETURN_IF_ERROR(Store(record));
   Publish({HistoryEventType::kComplete, std::move(record)});
   return Trim();
@@ -111,9 +118,28 @@ Status History::Update(std::string_view ref,
   ASSIGN_OR_RETURN(std::vector<HistoryRecord> records, Stored(ref));
   if (ref.empty() || records.empty()) return NotFoundRef(ref);
   RETURN_IF_ERROR(change(records[0]));
+  if (refs_ != nullptr) RETURN_IF_ERROR(refs_->KeepBlobs(OwnerOf(ref), records[0].blobs));
   RETURN_IF_ERROR(Store(records[0]));
   Publish({HistoryEventType::kComplete, std::move(records[0])});
   return OkStatus();
+}
+
+Status History::Remove(std::string_view ref, bool* existed) {
+  RETURN_IF_ERROR(database_.Write([&](cache::Statements& statements) {
+    RETURN_IF_ERROR(statements.Run("DELETE FROM build_history WHERE ref = ?", {ref}));
+    *existed = statements.changes() > 0;
+    return OkStatus();
+  }));
+  if (*existed) DropBlobs(ref);
+  return OkStatus();
+}
+
+void History::DropBlobs(std::string_view ref) {
+  if (refs_ == nullptr) return;
+  Status dropped = refs_->DropBlobs(OwnerOf(ref));
+  // No record has such an id: nothing is pruned, but blobs that nobody names go.
+  if (dropped.ok()) dropped = refs_->Prune({.filters = {"id==none"}}, [](const auto&) {});
+  if (!dropped.ok()) log::Warning("blobs of the history stay", {{"error", dropped.message()}});
 }
 
 Status History::Delete(std::string_view ref) {
@@ -123,16 +149,27 @@ Status History::Delete(std::string_view ref) {
   {
     std::lock_guard lock(mutex_);
     active = active_.contains(ref);
-    if (active) deleted_.insert(std::string(ref));
+    bool watched = watched_.contains(ref);
+    if (active || watched) deleted_.insert(std::string(ref));
+    if (watched) return OkStatus();
   }
   bool existed = false;
-  RETURN_IF_ERROR(database_.Write([&](cache::Statements& statements) {
-    RETURN_IF_ERROR(statements.Run("DELETE FROM build_history WHERE ref = ?", {ref}));
-    existed = statements.changes() > 0;
-    return OkStatus();
-  }));
+  RETURN_IF_ERROR(Remove(ref, &existed));
   if (existed || active) Publish(event);
   return OkStatus();
+}
+
+// The last one who looked at a record that is not wanted takes it along.
+Status History::Leave(std::string_view ref) {
+  {
+    std::lock_guard lock(mutex_);
+    auto watched = watched_.find(ref);
+    if (--watched->second > 0) return OkStatus();
+    watched_.erase(watched);
+    if (!deleted_.contains(ref) || active_.contains(ref)) return OkStatus();
+    deleted_.erase(deleted_.find(ref));
+  }
+  return Delete(ref);
 }
 
 Status History::SendExisting(const ListenOptions& options,
@@ -140,9 +177,6 @@ Status History::SendExisting(const ListenOptions& options,
   std::vector<HistoryEvent> events;
   {
     std::lock_guard lock(mutex_);
-    if (!options.ref.empty() && deleted_.contains(options.ref)) {
-      return NotFoundError(StrCat("ref ", options.ref, " is deleted: file does not exist"));
-    }
     for (const auto& [ref, record] : active_) {
       if ((options.ref.empty() || options.ref == ref) && !deleted_.contains(ref)) {
         events.push_back({HistoryEventType::kStarted, record});
@@ -153,6 +187,8 @@ Status History::SendExisting(const ListenOptions& options,
     ASSIGN_OR_RETURN(std::vector<HistoryRecord> records, Stored(options.ref));
     std::vector<HistoryEvent> finished;
     for (HistoryRecord& record : records) {
+      std::lock_guard lock(mutex_);
+      if (deleted_.contains(record.ref)) continue;
       finished.push_back({HistoryEventType::kComplete, std::move(record)});
     }
     if (options.select) {
@@ -172,7 +208,11 @@ Status History::Listen(const ListenOptions& options, std::stop_token stop,
   {
     // Before the existing ones are read, so that nothing falls between.
     std::lock_guard lock(mutex_);
+    if (!options.ref.empty() && deleted_.contains(options.ref)) {
+      return NotFoundError(StrCat("ref ", options.ref, " is deleted: file does not exist"));
+    }
     listeners_.insert(&listener);
+    if (!options.ref.empty()) ++watched_[options.ref];
   }
   Status status = SendExisting(options, send);
   while (status.ok() && !options.early_exit) {
@@ -190,8 +230,14 @@ Status History::Listen(const ListenOptions& options, std::stop_token stop,
       status = send(event);
     }
   }
-  std::lock_guard lock(mutex_);
-  listeners_.erase(&listener);
+  {
+    std::lock_guard lock(mutex_);
+    listeners_.erase(&listener);
+  }
+  if (!options.ref.empty()) {
+    Status left = Leave(options.ref);
+    if (status.ok()) status = std::move(left);
+  }
   return status;
 }
 
@@ -199,10 +245,10 @@ Status History::Trim() {
   int64_t oldest = Now().nanos - limits_.max_age;
   std::vector<std::string> gone;
   RETURN_IF_ERROR(database_.Write([&](cache::Statements& statements) {
-    // The newest ones stay up to the limit, and of those only what is young enough.
+    // Few ones stay however old they are, and young ones however many.
     RETURN_IF_ERROR(statements.Query(
         "SELECT ref FROM (SELECT ref, completed, row_number() OVER (ORDER BY completed DESC)"
-        " AS place FROM build_history WHERE pinned = 0) WHERE place > ? OR completed < ?",
+        " AS place FROM build_history WHERE pinned = 0) WHERE place > ? AND completed < ?",
         {limits_.max_entries, oldest}, [&](const cache::Row& row) {
           gone.emplace_back(row.Text(0));
           return OkStatus();
@@ -214,6 +260,7 @@ Status History::Trim() {
     return OkStatus();
   }));
   for (const std::string& ref : gone) {
+    DropBlobs(ref);
     HistoryEvent event{HistoryEventType::kDeleted, {}};
     event.record.ref = ref;
     Publish(event);

@@ -24,6 +24,7 @@
 
 namespace kiln::cache {
 class Database;
+class RefStore;
 }
 
 namespace kiln::control {
@@ -60,7 +61,9 @@ struct ListenOptions {
 // Thread-safe. Blocking (database), so not for reactions of the gRPC server.
 class History {
  public:
-  static StatusOr<std::unique_ptr<History>> Open(cache::Database& database, HistoryLimits limits);
+  // `refs` keeps the blobs that records name; null in tests without blobs.
+  static StatusOr<std::unique_ptr<History>> Open(cache::Database& database, HistoryLimits limits,
+                                                 cache::RefStore* refs = nullptr);
 
   // A running build. Listeners see it as STARTED.
   void Start(HistoryRecord record);
@@ -70,14 +73,15 @@ class History {
   StatusOr<HistoryRecord> Get(std::string_view ref);  // NOT_FOUND, running builds too
   // Replaces a finished record after `change`; listeners see COMPLETE again. NOT_FOUND.
   Status Update(std::string_view ref, const std::function<Status(HistoryRecord&)>& change);
-  // Deletes at once; a running build's record is dropped when it ends.
+  // Deletes at once, its blobs as well; a running build's record is dropped when it ends,
+  // and one that is listened for when the last listener goes.
   Status Delete(std::string_view ref);
 
   // Existing records, then (unless early_exit) events until `stop` or until `send` fails.
   Status Listen(const ListenOptions& options, std::stop_token stop,
                 const std::function<Status(const HistoryEvent&)>& send);
 
-  // Drops what is older or more than the limits allow.
+  // Drops what is both older and more than the limits allow.
   Status Trim();
   // Blobs that records name; a sweep of the content store must spare them.
   StatusOr<std::set<Digest>> Blobs();
@@ -86,8 +90,11 @@ class History {
   struct Listener {
     std::deque<HistoryEvent> queue;
   };
-  History(cache::Database& database, HistoryLimits limits)
-      : database_(database), limits_(limits) {}
+  History(cache::Database& database, HistoryLimits limits, cache::RefStore* refs)
+      : database_(database), limits_(limits), refs_(refs) {}
+  Status Remove(std::string_view ref, bool* existed);
+  void DropBlobs(std::string_view ref);
+  Status Leave(std::string_view ref);
   StatusOr<std::vector<HistoryRecord>> Stored(std::string_view ref);
   Status Store(const HistoryRecord& record);
   void Publish(const HistoryEvent& event);
@@ -96,10 +103,12 @@ class History {
 
   cache::Database& database_;
   HistoryLimits limits_;
+  cache::RefStore* refs_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::map<std::string, HistoryRecord, std::less<>> active_;
-  std::set<std::string, std::less<>> deleted_;  // running builds whose record is not wanted
+  std::set<std::string, std::less<>> deleted_;  // to go when they end, or when nobody looks
+  std::map<std::string, int, std::less<>> watched_;  // listeners by ref
   std::set<Listener*> listeners_;
 };
 

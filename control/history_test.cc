@@ -91,7 +91,7 @@ TEST_F(HistoryTest, ADeletedRunningBuildLeavesNoRecord) {
   EXPECT_TRUE(Refs(*history).empty());
 }
 
-TEST_F(HistoryTest, LimitsDropTheOldestAndSparePinnedOnes) {
+TEST_F(HistoryTest, LimitsDropWhatIsBothOldAndTooManyAndSparePinnedOnes) {
   auto history = Open({.max_age = int64_t{3600} * 1'000'000'000, .max_entries = 2});
   HistoryRecord pinned = Record("pinned", Time::FromSeconds(1));
   pinned.pinned = true;
@@ -100,7 +100,20 @@ TEST_F(HistoryTest, LimitsDropTheOldestAndSparePinnedOnes) {
   for (const char* ref : {"a", "b", "c"}) {
     ASSERT_TRUE(history->Complete(Record(ref, Now())).ok());
   }
-  EXPECT_EQ(Refs(*history), (std::vector<std::string>{"pinned", "b", "c"}));
+  EXPECT_EQ(Refs(*history), (std::vector<std::string>{"pinned", "a", "b", "c"}));
+}
+
+TEST_F(HistoryTest, ARecordThatIsListenedForGoesWithTheLastListener) {
+  auto history = Open();
+  ASSERT_TRUE(history->Complete(Record("x", Now())).ok());
+  ListenOptions options{.ref = "x", .early_exit = true};
+  ASSERT_TRUE(history->Listen(options, {}, [&](const HistoryEvent&) {
+                       EXPECT_TRUE(history->Delete("x").ok());
+                       EXPECT_TRUE(Refs(*history).empty());
+                       EXPECT_TRUE(history->Get("x").ok());
+                       return OkStatus();
+                     }).ok());
+  EXPECT_TRUE(IsNotFound(history->Get("x").status()));
 }
 
 TEST_F(HistoryTest, UpdateChangesAFinishedRecordOnly) {

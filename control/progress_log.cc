@@ -30,6 +30,11 @@ bool ProgressLog::Next(size_t* cursor, std::vector<solver::ProgressEvent>* event
   return true;
 }
 
+std::vector<solver::ProgressEvent> ProgressLog::events() {
+  std::lock_guard lock(mutex_);
+  return events_;
+}
+
 ProgressLog::Counts ProgressLog::counts() {
   std::lock_guard lock(mutex_);
   Counts counts;

@@ -22,6 +22,9 @@ class ProgressLog : public solver::ProgressSink {
   // moves the cursor; false at the end, or when `stop` fires.
   bool Next(size_t* cursor, std::vector<solver::ProgressEvent>* events, std::stop_token stop);
 
+  // Everything so far.
+  std::vector<solver::ProgressEvent> events();
+
   // Counted over vertices, as the history keeps them.
   struct Counts {
     int total = 0, cached = 0, completed = 0, warnings = 0;

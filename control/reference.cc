@@ -41,10 +41,11 @@ std::string SourceDetail(const pb::SourceInfo& info, const pb::Location& locatio
 
 }  // namespace
 
-SolvedReference::SolvedReference(BuildContextPtr build, frontend::DefinitionPtr definition,
-                                 llb::Edge edge,
+SolvedReference::SolvedReference(BuildContextPtr build, ProvenanceScopePtr scope,
+                                 frontend::DefinitionPtr definition, llb::Edge edge,
                                  std::vector<std::shared_ptr<solver::CacheSource>> cache_sources)
     : build_(std::move(build)),
+      scope_(std::move(scope)),
       definition_(std::move(definition)),
       edge_(std::move(edge)),
       cache_sources_(std::move(cache_sources)) {}
@@ -66,6 +67,9 @@ StatusOr<const solver::EdgeResult*> SolvedReference::Get() {
       return *failure_;
     }
     result_ = *std::move(result);
+    if (build_->services->find_pin) {
+      scope_->Record(this, CaptureGraph(edge_, build_->services->find_pin));
+    }
   }
   return &*result_;
 }

@@ -10,6 +10,7 @@
 
 #include "cache/mount.h"
 #include "control/build_context.h"
+#include "control/provenance_scope.h"
 #include "frontend/bridge.h"
 #include "llb/graph.h"
 #include "solver/scheduler.h"
@@ -23,7 +24,8 @@ inline constexpr std::string_view kStepUrl = "kiln/step";
 // Shared and thread-safe. Every frontend::Reference of a build is one of these.
 class SolvedReference : public frontend::Reference {
  public:
-  SolvedReference(BuildContextPtr build, frontend::DefinitionPtr definition, llb::Edge edge,
+  SolvedReference(BuildContextPtr build, ProvenanceScopePtr scope,
+                  frontend::DefinitionPtr definition, llb::Edge edge,
                   std::vector<std::shared_ptr<solver::CacheSource>> cache_sources);
 
   StatusOr<std::string> ReadFile(std::string_view path,
@@ -36,6 +38,8 @@ class SolvedReference : public frontend::Reference {
 
   // Evaluates if needed. The pointer lives as long as the reference.
   StatusOr<const solver::EdgeResult*> Get();
+  // Where it was made.
+  const ProvenanceScopePtr& scope() const { return scope_; }
 
  private:
   StatusOr<std::string> MountedPath();
@@ -43,6 +47,7 @@ class SolvedReference : public frontend::Reference {
   std::string StepDetail(const std::string& digest) const;
 
   BuildContextPtr build_;
+  ProvenanceScopePtr scope_;
   frontend::DefinitionPtr definition_;
   llb::Edge edge_;
   std::vector<std::shared_ptr<solver::CacheSource>> cache_sources_;

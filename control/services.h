@@ -8,11 +8,17 @@
 #include <vector>
 
 #include "cache/ref_store.h"
+#include "control/provenance/capture.h"
 #include "frontend/bridge.h"
 #include "solver/op.h"
 #include "solver/scheduler.h"
 #include "worker/client_session.h"
 #include "worker/exporter/exporter.h"
+
+namespace pb {
+class Op;
+class SourceOp;
+}  // namespace pb
 
 namespace kiln::worker {
 class CacheBackends;  // worker/remotecache/cache_backend.h
@@ -32,6 +38,18 @@ struct MetaQuery {
 };
 using MetaResolver = std::function<StatusOr<frontend::SourceMeta>(const MetaQuery&)>;
 
+// What the client behind `session` says of the source in `op`, which it may replace.
+// Blocks for as long as the client thinks.
+struct PolicyQuery {
+  std::string session;
+  pb::Op& op;
+  std::function<Status(pb::SourceOp*)> rules;  // to be asked of each replacement
+  std::function<StatusOr<frontend::SourceMeta>(const pb::SourceOp&,
+                                               const frontend::ResolveRequest&)>
+      resolve;
+};
+using PolicyCheck = std::function<Status(const PolicyQuery&)>;
+
 // Pointers are never null unless said so, and outlive every build.
 struct Services {
   solver::Scheduler* scheduler = nullptr;
@@ -45,6 +63,11 @@ struct Services {
   worker::CacheBackends* caches = nullptr;  // may be null: every type is unknown
   std::vector<frontend::WorkerInfo> workers = {};
   std::vector<std::string> entitlements = {};  // that builds may be granted
+  PolicyCheck check_policy = {};      // may be empty: clients have no say
+  // What the source of a vertex turned out to be; may be empty: nothing is known.
+  FindPin find_pin = {};
+  std::string dockerfile_version = {};  // of the built-in frontend, for provenance
+  std::string provenance_env = {};      // JSON object of the daemon's own facts, or ""
   std::function<void()> after_build = {};      // may be empty; returns at once
 };
 

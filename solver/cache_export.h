@@ -30,6 +30,8 @@ struct ExportPlan {
   };
   struct Node {
     Digest record;    // RootKey of the key
+    Digest vertex;    // for which the key was made, and its output
+    int64_t output = 0;
     std::vector<std::vector<Dep>> deps;
     std::vector<size_t> also;
     std::vector<CacheRecord> records;  // results, best first

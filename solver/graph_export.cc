@@ -25,6 +25,8 @@ std::vector<CacheKeyPtr> Unplaced(const CacheKey& key, const Places& places) {
 ExportPlan::Node NodeOf(const CacheKey& key, const Places& places) {
   ExportPlan::Node node;
   node.record = RootKey(key.digest(), key.output());
+  node.vertex = key.vertex();
+  node.output = key.output();
   for (const auto& dep : key.deps()) {
     std::vector<ExportPlan::Dep>& deps = node.deps.emplace_back();
     for (const KeyWithSelector& alternative : dep) {

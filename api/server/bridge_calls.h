@@ -79,6 +79,9 @@ class ExecStream {
 // request kills them. bridge_exec.cc.
 Status ExecProcess(ClientFrontend& frontend, ExecStream& stream, std::stop_token stop);
 
+// Metadata of sources in its wire form.
+void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaResponse* response);
+frontend::ResolveRequest ToResolveRequest(const gateway::ResolveSourceMetaRequest& request);
 // Every capability of the LLB and of the gateway, and the worker.
 void Pong(const ServerParts& parts, gateway::PongResponse* response);
 

@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kOciLayoutResolver = 1;
 
+}  // namespace
+
 void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaResponse* response) {
   response->mutable_source()->set_identifier(meta.identifier);
   response->mutable_source()->mutable_attrs()->insert(meta.attrs.begin(), meta.attrs.end());
@@ -34,11 +36,7 @@ void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaRespon
   }
 }
 
-}  // namespace
-
-Status ResolveSourceMeta(ClientFrontend& frontend, const gateway::ResolveSourceMetaRequest& request,
-                         std::stop_token stop, gateway::ResolveSourceMetaResponse* response) {
-  if (!request.has_source()) return InvalidArgumentError("source is required");
+frontend::ResolveRequest ToResolveRequest(const gateway::ResolveSourceMetaRequest& request) {
   frontend::ResolveRequest resolve;
   if (request.has_platform()) resolve.platform = FromPlatform(request.platform());
   resolve.resolve_mode = request.resolvemode();
@@ -46,6 +44,13 @@ Status ResolveSourceMeta(ClientFrontend& frontend, const gateway::ResolveSourceM
   resolve.need_image_config = !request.image().noconfig();
   resolve.attestation_chain = request.image().attestationchain();
   resolve.git_return_object = request.git().returnobject();
+  return resolve;
+}
+
+Status ResolveSourceMeta(ClientFrontend& frontend, const gateway::ResolveSourceMetaRequest& request,
+                         std::stop_token stop, gateway::ResolveSourceMetaResponse* response) {
+  if (!request.has_source()) return InvalidArgumentError("source is required");
+  frontend::ResolveRequest resolve = ToResolveRequest(request);
   ASSIGN_OR_RETURN(auto meta, frontend.bridge().ResolveSourceMeta(request.source(), resolve, stop));
   FillMeta(meta, response);
   return OkStatus();

@@ -3,6 +3,7 @@
 
 #include "api/proto/control.grpc.pb.h"
 #include "api/server/history_codec.h"
+#include "api/server/history_log.h"
 #include "api/server/progress_codec.h"
 #include "api/server/reactor.h"
 #include "api/server/request_codec.h"
@@ -87,6 +88,14 @@ class ControlService : public wire::Control::CallbackService {
     AddTimestamp(context);
     return ServerStreamCall<wire::StatusResponse>::Start(
         threads_, [this, ref = request->ref()](auto& call, std::stop_token stop) -> kiln::Status {
+          if (control::History* history = parts_.controller->history(); history != nullptr) {
+            ASSIGN_OR_RETURN(bool replayed,
+                             ReplayHistoryLog(*history, parts_.refs->content(), ref,
+                                              [&call](wire::StatusResponse message) {
+                                                return call.Write(std::move(message));
+                                              }));
+            if (replayed) return OkStatus();
+          }
           ASSIGN_OR_RETURN(auto progress, parts_.controller->Progress(ref, stop));
           size_t cursor = 0;
           std::vector<solver::ProgressEvent> events;

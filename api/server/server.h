@@ -69,6 +69,6 @@ class Server {
 };
 
 // Bodies of history records for control::Controller.
-control::HistoryRecord MakeHistoryRecord(const control::BuildOutcome& outcome);
+StatusOr<control::HistoryRecord> MakeHistoryRecord(const control::BuildOutcome& outcome);
 
 }  // namespace kiln::api

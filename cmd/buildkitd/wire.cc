@@ -12,6 +12,7 @@
 #include "base/job_pool.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "api/server/policy_check.h"
 #include "cache/content/disk_content_store.h"
 #include "cache/database.h"
 #include "cache/index/stored_key_index.h"
@@ -19,6 +20,7 @@
 #include "cmd/buildkitd/listen.h"
 #include "cmd/buildkitd/metrics_text.h"
 #include "cmd/buildkitd/source_meta.h"
+#include "cmd/buildkitd/provenance_env.h"
 #include "cmd/buildkitd/worker_facts.h"
 #include "control/controller.h"
 #include "control/garbage_collector.h"
@@ -32,6 +34,7 @@
 #include "worker/remotecache/registry_cache.h"
 #include "worker/source/image/image_source.h"
 #include "worker/source/image/registry_origin.h"
+#include "worker/op/source_pins.h"
 #include "worker/worker.h"
 
 namespace kiln::buildkitd {
@@ -140,6 +143,7 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
   RETURN_IF_ERROR(CheckAllowedRepositories(config));
+  ASSIGN_OR_RETURN(graph.services.provenance_env, LoadProvenanceEnv(config.provenance_env_dir));
   graph.StartSolver();
   RETURN_IF_ERROR(graph.StartFrontends(config));
   graph.StartControl(config, std::move(facts));
@@ -169,7 +173,7 @@ Status Daemon::Graph::OpenState(const Config& config, const std::string& snapsho
     if (config.history->max_age != 0) limits.max_age = config.history->max_age;
     if (config.history->max_entries != 0) limits.max_entries = config.history->max_entries;
   }
-  ASSIGN_OR_RETURN(history, control::History::Open(*database, limits));
+  ASSIGN_OR_RETURN(history, control::History::Open(*database, limits, refs.get()));
   return OkStatus();
 }
 
@@ -238,6 +242,15 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   services.resolve_meta = [this](const control::MetaQuery& query) {
     return ResolveMeta({*image_resolver, *worker, *scheduler}, query);
   };
+  services.find_pin = [this](const Digest& vertex) -> std::optional<control::PinnedSource> {
+    auto found = worker->source_pins().Find(vertex);
+    if (!found) return std::nullopt;
+    return control::PinnedSource{std::move(found->pin), std::move(found->url)};
+  };
+  services.check_policy = [this](const control::PolicyQuery& query) {
+    return api::CheckSourcePolicy(sessions, query);
+  };
+  services.dockerfile_version = DaemonVersion().dockerfile_version;
   services.entitlements = config.entitlements;
   if (!config.cdi_disabled.value_or(false)) services.entitlements.push_back("device");
   collector = std::make_unique<control::GarbageCollector>(*refs, facts.gc_policy);
