@@ -42,7 +42,12 @@ bool Matches(const Filter& filter, const UsageRecord& record) {
 UsageRecord Describe(const Record& record) {
   UsageRecord usage;
   usage.id = record.row.id;
-  usage.is_mutable = record.row.is_mutable;
+  // A step's tree on which nothing is built and which nobody exported counts as still
+  // open, as in the reference.
+  const RecordRow& row = record.row;
+  bool open = row.kind == RecordKind::kLayer && row.extracted && !row.blob &&
+              row.equal.empty() && record.children == 0;
+  usage.is_mutable = row.is_mutable || open;
   usage.in_use = record.leases > 0;
   for (const std::string& parent : record.row.parents) {
     if (!parent.empty()) usage.parents.push_back(parent);
@@ -124,7 +129,7 @@ StatusOr<std::vector<UsageRecord>> RefCore::UsageOfAll() {
   std::vector<UsageRecord> all;
   for (auto& [record, usage] : found) {
     // The size of a tree that is being written cannot be told.
-    bool changing = usage.is_mutable && usage.in_use;
+    bool changing = usage.in_use && RowOf(record).is_mutable;
     StatusOr<int64_t> size = changing ? int64_t{0} : SizeOf(record);
     usage.size = size.ok() ? *size : 0;
     all.push_back(std::move(usage));

@@ -148,8 +148,11 @@ Status Build::Load(Outputs* outputs) {
   auto epoch = request().frontend_opts.find(std::string(kEpochArg));
   for (const OutputRequest& output : request().outputs) {
     frontend::StringMap attrs = output.attrs;
-    // "context": the frontend finds the time and returns it with the result.
-    if (epoch != request().frontend_opts.end() && epoch->second != "context") {
+    // Anything but a number is the frontend's business ("context": it finds the time and
+    // returns it with the result).
+    int64_t seconds = 0;
+    if (epoch != request().frontend_opts.end() &&
+        (epoch->second.empty() || ParseInt64(epoch->second, &seconds))) {
       attrs.try_emplace(std::string(kEpochAttr), epoch->second);
     }
     ASSIGN_OR_RETURN(auto exporter, context_->services->exporters->Make(output.type, attrs));

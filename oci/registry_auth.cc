@@ -139,7 +139,7 @@ StatusOr<AuthAnswer> AnswerChallenge(HttpClient& client, const AuthChallenge& ch
       ASSIGN_OR_RETURN(login, auth->Login(host));
     }
     if (login.username.empty() || login.secret.empty()) {
-      return UnauthenticatedError("no basic auth credentials: authorization failed");
+      return NotFoundError("no basic auth credentials");  // the registry's answer stands
     }
     return AuthAnswer{StrCat("Basic ", Base64Encode(StrCat(login.username, ":", login.secret))),
                       600};

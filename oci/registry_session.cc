@@ -59,7 +59,11 @@ Status UnexpectedStatus(const std::string& method, const std::string& url,
       auto found = error.find(key);
       return found != error.end() && found->is_string() ? found->get<std::string>() : "";
     };
-    text += StrCat("\n", ToLower(ReplaceAll(part("code"), "_", " ")), ": ", part("message"));
+    std::string reason =
+        StrCat(ToLower(ReplaceAll(part("code"), "_", " ")), ": ", part("message"));
+    // Of a push the registry's own words are all that the reference shows.
+    bool push = method == "POST" || method == "PUT";
+    text = push ? reason : StrCat(text, "\n", reason);
   }
   StatusCode code = response.status == 404   ? StatusCode::kNotFound
                     : response.status == 401 ? StatusCode::kUnauthenticated

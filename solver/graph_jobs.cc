@@ -16,11 +16,15 @@ std::shared_ptr<T> Shared(T value) {
   return std::make_shared<T>(std::move(value));
 }
 
-StatusOr<CacheMapAnswer> GetMap(OpResolver& ops, VertexNode& node, int index, VertexJob& job) {
+// A vertex that no worker can run never starts, so it is not shown either.
+Status MakeOp(OpResolver& ops, VertexNode& node) {
+  if (node.op != nullptr) return OkStatus();
+  ASSIGN_OR_RETURN(node.op, ops.Resolve(node.vertex));
+  return OkStatus();
+}
+
+StatusOr<CacheMapAnswer> GetMap(VertexNode& node, int index, VertexJob& job) {
   if (job.stop().stop_requested()) return CancelledError("context canceled");
-  if (node.op == nullptr) {
-    ASSIGN_OR_RETURN(node.op, ops.Resolve(node.vertex));
-  }
   return node.op->GetCacheMap(index, job);
 }
 
@@ -59,9 +63,11 @@ void BuildGraph::StartMap(const std::shared_ptr<VertexNode>& node) {
   auto job = std::make_shared<VertexJob>(*this, node, node->audience, node->stop.get_token());
   Submit(parts_.pools.network, [this, node, index, job] {
     // Sources do their look-up here, which may take long: it is shown.
-    bool shown = node->inputs.empty() && !job->stop().stop_requested();
+    Status made = MakeOp(parts_.ops, *node);
+    bool shown = made.ok() && node->inputs.empty() && !job->stop().stop_requested();
     if (shown) node->audience->Started(false);
-    StatusOr<CacheMapAnswer> answer = GetMap(parts_.ops, *node, index, *job);
+    StatusOr<CacheMapAnswer> answer =
+        made.ok() ? GetMap(*node, index, *job) : StatusOr<CacheMapAnswer>(made);
     if (shown) node->audience->Completed(answer.status(), false);
     bool stopped = job->stop().stop_requested();
     Enter([this, node, answer = Shared(std::move(answer)), stopped] {

@@ -75,6 +75,7 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   deps.failed_steps = &state->failed_steps;
   deps.pins = &state->pins;
   deps.platforms = options.platforms;
+  deps.worker_id = options.id;
   deps.temp_dir = temp;
   std::unique_ptr<Worker> worker(new Worker(std::move(state)));
   worker->state_->options = std::move(options);
@@ -103,7 +104,7 @@ StatusOr<std::unique_ptr<solver::Op>> Worker::Resolve(
     case pb::Op::kPassthrough:
       return MakePassthroughOp(state_->deps, vertex);
     default:
-      return InvalidArgumentError("could not resolve op");
+      return InvalidArgumentError("no support for <nil>");
   }
 }
 

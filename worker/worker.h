@@ -27,6 +27,7 @@ class SourcePins;  // worker/op/source_pins.h
 
 struct WorkerOptions {
   std::string root;                         // state folder of the worker; made if missing
+  std::string id = {};                      // as clients see it
   cache::RefStore* refs = nullptr;          // must outlive the worker
   SessionTable* sessions = nullptr;         // must outlive the worker
   std::vector<std::unique_ptr<Source>> sources = {};  // beside local, http and git

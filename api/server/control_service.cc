@@ -163,6 +163,7 @@ class ControlService : public wire::Control::CallbackService {
           return parts_.refs->Prune(options, [&](const cache::UsageRecord& record) {
             wire::UsageRecord message;
             FillUsage(record, &message);
+            message.clear_recordtype();  // as in the reference, only DiskUsage tells it
             // A client that is gone misses the list; the prune goes on.
             call.Write(std::move(message));
           });

@@ -18,19 +18,31 @@
 #include "api/server/call_threads.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/status.h"
+#include "base/strings.h"
 
 namespace kiln::api {
 
 // Most failures of the reference carry no code of their own: clients print those
 // texts without a prefix. Only these codes mean something to them.
 inline Status ForClients(const Status& status) {
+  // What a client said in a stream of its session keeps its code.
+  std::string_view name = StatusCodeName(status.code());
+  size_t quoted = status.message().find(StrCat("rpc error: code = ", name, " desc = "));
+  size_t before = name.size() + 2;  // "NotFound: rpc error: …" was a single call
+  if (quoted != std::string::npos &&
+      (quoted < before || status.message().compare(quoted - before, name.size(), name) != 0)) {
+    return status;
+  }
   switch (status.code()) {
     case StatusCode::kOk:
     case StatusCode::kUnknown:
     case StatusCode::kCancelled:
     case StatusCode::kDeadlineExceeded:
-    case StatusCode::kUnimplemented:
     case StatusCode::kInternal: return status;
+    case StatusCode::kUnimplemented:
+      // Unless it was a client that lacks something, which the text says already.
+      if (status.message().find("Unimplemented: ") == std::string::npos) return status;
+      break;
     default: break;
   }
   Status plain(StatusCode::kUnknown, status.message());

@@ -2,8 +2,12 @@
 // their paths, owners and modes.
 #include "api/server/server.h"
 
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/service_type.h>
+
+#include <mutex>
 
 #include "api/server/acceptors.h"
 #include "api/server/services.h"
@@ -17,6 +21,9 @@ namespace {
 // Foreign clients may ping as they like; measured in the trial of the tunnel.
 constexpr int kLeastPingInterval = 1'000;  // ms
 constexpr std::chrono::seconds kGrace{5};
+
+// The library's own messages (a client without a certificate …) are for debugging.
+void LogOfLibrary(gpr_log_func_args* args) { log::Debug(StrCat("grpc: ", args->message)); }
 
 }  // namespace
 
@@ -34,6 +41,7 @@ struct Server::State {
 };
 
 Server::Server(const ServerParts& parts) : state_(std::make_unique<State>()) {
+  gpr_set_log_function(LogOfLibrary);
   CallThreads& threads = state_->threads;
   state_->unknown.Know({"moby.buildkit.v1.Control",
                                     "moby.buildkit.v1.frontend.LLBBridge",
@@ -54,6 +62,9 @@ void Server::ListenTls(const std::string& address, const TlsIdentity& identity) 
 }
 
 Status Server::Start() {
+  // Tools like grpcurl ask what is served.
+  static std::once_flag reflection;
+  std::call_once(reflection, grpc::reflection::InitProtoReflectionServerBuilderPlugin);
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);

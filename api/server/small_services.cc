@@ -11,6 +11,20 @@ namespace {
 namespace health = grpc::health::v1;
 namespace otlp = opentelemetry::proto::collector::trace::v1;
 
+// Says the state once; it does not change until the server ends and the call with it.
+class HealthWatch : public grpc::ServerWriteReactor<health::HealthCheckResponse> {
+ public:
+  explicit HealthWatch(health::HealthCheckResponse::ServingStatus status) {
+    response_.set_status(status);
+    StartWrite(&response_);
+  }
+  void OnCancel() override { Finish(grpc::Status(grpc::StatusCode::CANCELLED, "Stream has ended.")); }
+  void OnDone() override { delete this; }
+
+ private:
+  health::HealthCheckResponse response_;
+};
+
 class HealthService : public health::Health::CallbackService {
  public:
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
@@ -24,6 +38,20 @@ class HealthService : public health::Health::CallbackService {
     response->set_status(health::HealthCheckResponse::SERVING);
     reactor->Finish(grpc::Status::OK);
     return reactor;
+  }
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
+                                 const health::HealthListRequest*,
+                                 health::HealthListResponse* response) override {
+    auto* reactor = context->DefaultReactor();
+    (*response->mutable_statuses())[""].set_status(health::HealthCheckResponse::SERVING);
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  grpc::ServerWriteReactor<health::HealthCheckResponse>* Watch(
+      grpc::CallbackServerContext*, const health::HealthCheckRequest* request) override {
+    return new HealthWatch(request->service().empty()
+                               ? health::HealthCheckResponse::SERVING
+                               : health::HealthCheckResponse::SERVICE_UNKNOWN);
   }
 };
 

@@ -4,6 +4,7 @@
 #include "api/proto/control.pb.h"
 #include "api/proto/worker.pb.h"
 #include "api/server/progress_codec.h"
+#include "base/filter.h"
 #include "base/strings.h"
 
 namespace kiln::api {
@@ -70,19 +71,14 @@ bool OldEnough(const cache::UsageRecord& record, int64_t age_limit) {
 
 StatusOr<bool> WorkerMatches(const WorkerFacts& worker,
                              const google::protobuf::RepeatedPtrField<std::string>& filters) {
-  if (filters.empty()) return true;
-  for (const std::string& filter : filters) {
-    std::string_view key, value;
-    if (!StrCut(filter, "==", &key, &value)) {
-      return InvalidArgumentError(StrCat("failed to parse worker filters: ", filter));
-    }
-    if (key == "id" && value == worker.id) return true;
-    std::string_view label = TrimPrefix(key, "labels.");
-    if (label.size() > 1 && label.front() == '"') label = label.substr(1, label.size() - 2);
-    auto entry = worker.labels.find(std::string(label));
-    if (entry != worker.labels.end() && entry->second == value) return true;
-  }
-  return false;
+  ASSIGN_OR_RETURN(Filter filter, Filter::ParseAll({filters.begin(), filters.end()}));
+  return filter.Match([&worker](std::span<const std::string> path) -> std::optional<std::string> {
+    if (path.size() == 1 && path[0] == "id") return worker.id;
+    if (path.size() < 2 || path[0] != "labels") return std::nullopt;
+    std::vector<std::string> rest(path.begin() + 1, path.end());
+    auto label = worker.labels.find(StrJoin(rest, "."));
+    return label == worker.labels.end() ? std::nullopt : std::optional(label->second);
+  });
 }
 
 }  // namespace kiln::api

@@ -7,6 +7,7 @@
 #include "api/proto/content.grpc.pb.h"
 #include "api/session/live_session.h"
 #include "api/session/session_headers.h"
+#include "api/tunnel/go_error.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/file.h"
 #include "base/strings.h"
@@ -151,7 +152,7 @@ StatusOr<cache::BlobStat> LiveSession::StatContent(std::string_view store, const
   wire::InfoRequest request;
   request.set_digest(digest.text());
   wire::InfoResponse response;
-  RETURN_IF_ERROR(FromGrpc(wire::Content::NewStub(channel_)->Info(&context, request, &response)));
+  RETURN_IF_ERROR(UnaryError(wire::Content::NewStub(channel_)->Info(&context, request, &response)));
   return cache::BlobStat{digest, response.info().size()};
 }
 

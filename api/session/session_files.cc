@@ -8,6 +8,7 @@
 #include "api/proto/session/filesync.grpc.pb.h"
 #include "api/session/live_session.h"
 #include "api/session/session_headers.h"
+#include "api/tunnel/go_error.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/pattern.h"
 #include "base/strings.h"
@@ -65,7 +66,7 @@ class DiffCopyCall : public PacketStream {
   Status Finish() {
     if (!finished_) {
       finished_ = true;
-      outcome_ = FromGrpc(call_->Finish());
+      outcome_ = StreamError(call_->Finish());
     }
     return outcome_;
   }
@@ -192,11 +193,13 @@ Status LiveSession::SendDir(const worker::SendDirRequest& request, std::stop_tok
   }
   DiffCopyCall call;
   for (const auto& [key, value] : request.metadata) {
-    RETURN_IF_ERROR(AddHeader(call.context, StrCat("exporter-md-", ToLower(key)), value));
+    // That the transfer holds all platforms is said to the client's library, not to its user.
+    bool plain = key == "buildkit-exporter-multi-platform";
+    RETURN_IF_ERROR(
+        AddHeader(call.context, plain ? key : StrCat("exporter-md-", ToLower(key)), value));
   }
   RETURN_IF_ERROR(
       AddHeader(call.context, "buildkit-attachable-exporter-id", request.exporter_id));
-  call.context.AddMetadata("buildkit-exporter-multi-platform", "1");
   std::stop_callback cancel(stop, [&] { call.context.TryCancel(); });
   call.Start(*channel_, kSendMethod);
   return call.End(SendTree(call, *tree, request.on_progress));

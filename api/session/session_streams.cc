@@ -10,6 +10,7 @@
 #include "api/proto/session/upload.grpc.pb.h"
 #include "api/session/live_session.h"
 #include "api/session/session_headers.h"
+#include "api/tunnel/go_error.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/strings.h"
 
@@ -59,7 +60,7 @@ class OutputSink : public worker::ByteSink {
     while (stream_->Read(&ignored)) {
     }
     closed_ = true;
-    return FromGrpc(stream_->Finish());
+    return StreamError(stream_->Finish());
   }
 
  private:
@@ -68,7 +69,7 @@ class OutputSink : public worker::ByteSink {
     FileMessage ignored;
     while (stream_->Read(&ignored)) {
     }
-    Status status = FromGrpc(stream_->Finish());
+    Status status = StreamError(stream_->Finish());
     return status.ok() ? UnavailableError("client ended the output early") : status;
   }
 
@@ -150,7 +151,7 @@ Status LiveSession::PullUpload(std::string_view path,
   Status taken;
   while (taken.ok() && stream->Read(&message)) taken = chunk(message.data());
   if (!taken.ok()) context.TryCancel();
-  Status finished = FromGrpc(stream->Finish());
+  Status finished = StreamError(stream->Finish());
   return taken.ok() ? finished : taken;
 }
 

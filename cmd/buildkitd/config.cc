@@ -222,6 +222,10 @@ void ReadWorker(const Reader& reader, WorkerConfig* worker, Status* status) {
   reader.String("apparmor-profile", "ApparmorProfile", &worker->apparmor_profile);
   reader.Bool("selinux", "SELinux", &worker->selinux);
   reader.Int("max-parallelism", "MaxParallelism", &worker->max_parallelism);
+  // Known, checked and without effect here: id maps, stargz, options of containerd's runtime.
+  std::string remap;
+  reader.String("userRemapUnsupported", "UserRemapUnsupported", &remap);
+  reader.Sub("stargzSnapshotter", "config.OCIConfig.StargzSnapshotterConfig");
   StringUnlessEmpty(reader, "address", "Address", &worker->address);
   StringUnlessEmpty(reader, "namespace", "Namespace", &worker->containerd_namespace);
   Reader runtime = reader.Sub("runtime", "config.ContainerdRuntime");
@@ -260,6 +264,8 @@ void ReadService(const Reader& root, Config* config) {
   grpc.Strings("address", "Address", &addresses);
   if (!addresses.empty()) config->addresses = addresses;
   grpc.String("debugAddress", "DebugAddress", &config->debug_address);
+  std::string descriptor;  // of Windows pipes
+  grpc.String("securityDescriptor", "SecurityDescriptor", &descriptor);
   grpc.OptionalInt("uid", "UID", &config->uid);
   grpc.OptionalInt("gid", "GID", &config->gid);
   Reader tls = grpc.Sub("tls", "config.TLSConfig");
@@ -301,6 +307,7 @@ void ReadBuilds(const Reader& root, Config* config) {
   Reader system = root.Sub("system", "config.SystemConfig");
   system.OptionalInt("maxRegistryConcurrency", "MaxRegistryConcurrency",
                      &config->max_registry_concurrency);
+  system.Duration("platformsCacheMaxAge", &config->platforms_cache_max_age);
 }
 
 }  // namespace

@@ -127,6 +127,7 @@ struct Config {
   std::optional<bool> gateway_enabled;
   std::vector<std::string> gateway_allowed_repositories;
   std::optional<int64_t> max_registry_concurrency;
+  int64_t platforms_cache_max_age = 0;  // nanoseconds; platforms are found once here
   std::string provenance_env_dir;
 };
 

@@ -3,7 +3,8 @@
 namespace kiln::buildkitd {
 
 std::string_view Version() { return KILN_COMPAT_VERSION; }
-std::string_view VersionPackage() { return "kiln"; }
+// The protocol that is spoken; clients show and compare it.
+std::string_view VersionPackage() { return "github.com/moby/buildkit"; }
 std::string_view VersionRevision() { return KILN_REVISION; }
 
 }  // namespace kiln::buildkitd

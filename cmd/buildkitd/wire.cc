@@ -181,6 +181,7 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
   worker::WorkerOptions options;
   registry = std::make_shared<oci::Registry>(RegistryHostsOf(config));
   options.root = JoinPath(config.root, "worker");
+  options.id = facts.id;
   options.refs = refs.get();
   options.sessions = &sessions;
   options.exec = ExecutorOptionsOf(config);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "cmd/buildkitd/gc_defaults.h"
+#include "cmd/buildkitd/snapshotter_probe.h"
 #include "cmd/buildkitd/version.h"
 
 namespace kiln::buildkitd {
@@ -74,13 +75,24 @@ StatusOr<std::vector<Platform>> PlatformsOf(const std::vector<std::string>& give
 }  // namespace
 
 StatusOr<std::string> ChooseSnapshotter(const std::string& name, const std::string& root) {
-  if (name.empty() || name == "auto") {
-    (void)root;
-    log::Info("auto snapshotter: using overlayfs");
-    return std::string("overlayfs");
-  }
+  if (name.empty() || name == "auto") return ProbeSnapshotter(root);
   if (name == "overlayfs" || name == "native" || name == "fuse-overlayfs") return name;
   return InvalidArgumentError(StrCat("unknown snapshotter name: ", Quote(name)));
+}
+
+// What the reference logs of its workers when it starts; people and scripts look for it.
+void TellWorkers(const api::WorkerFacts& facts, const Config& config) {
+  std::vector<std::string> labels, platforms;
+  for (const auto& [key, value] : facts.labels) labels.push_back(StrCat(key, ":", value));
+  for (const Platform& platform : facts.platforms) platforms.push_back(FormatPlatform(platform));
+  log::Info(StrCat("found worker ", Quote(facts.id), ", labels=map[", StrJoin(labels, " "),
+                   "], platforms=[", StrJoin(platforms, " "), "]"));
+  if (config.containerd.enabled.value_or(true) && !PathExists(config.containerd.address)) {
+    log::Warning(StrCat("skipping containerd worker, as ", Quote(config.containerd.address),
+                        " does not exist"));
+  }
+  log::Info(StrCat("found 1 workers, default=", Quote(facts.id)));
+  log::Warning("currently, only the default worker can be used.");
 }
 
 StatusOr<api::WorkerFacts> WorkerFactsOf(const Config& config, const std::string& snapshotter) {
@@ -110,6 +122,7 @@ StatusOr<api::WorkerFacts> WorkerFactsOf(const Config& config, const std::string
                                .max_used_bytes = rule.max_used_bytes,
                                .min_free_bytes = rule.min_free_bytes});
   }
+  TellWorkers(facts, config);
   return facts;
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,6 +36,8 @@ std::string Text(const json& object, const char* key, const std::string& fallbac
 }
 
 StatusOr<CniConfig> ReadConfig(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return ErrnoStatus(errno, StrCat("stat ", path));
   StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) {
     return Annotate(text.status(), StrCat("failed to read cni config ", Quote(path)));
@@ -213,8 +216,7 @@ StatusOr<std::unique_ptr<NetworkProvider>> OpenCniNetwork(const std::string& roo
                                                           const std::string& binary_dir) {
   ASSIGN_OR_RETURN(CniConfig config, ReadConfig(config_path));
   if (!PathExists(binary_dir)) {
-    return NotFoundError(StrCat("failed to read cni binary dir ", Quote(binary_dir), ": stat ",
-                                binary_dir, ": no such file or directory"));
+    return NotFoundError(StrCat("stat ", binary_dir, ": no such file or directory"));
   }
   const std::string dir = JoinPath(root, "net/cni");
   RETURN_IF_ERROR(MakeDirs(dir, 0700));

@@ -30,6 +30,15 @@ std::optional<std::string> ParseAddress(std::string_view text) {
   return zoned ? StrCat(result, "%", zone) : result;
 }
 
+// Why a text is no address, in the words of Go's parser.
+std::string AddressFault(std::string_view text) {
+  size_t special = text.find_first_of(".:%");
+  if (special == std::string_view::npos || text[special] != '.') return "unable to parse IP";
+  size_t letter = text.find_first_not_of("0123456789.");
+  if (letter == std::string_view::npos) return "unable to parse IP";
+  return StrCat("unexpected character (at ", Quote(text.substr(letter)), ")");
+}
+
 bool IsLoopback(std::string_view address) {
   return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
 }
@@ -97,7 +106,7 @@ Status Override(const DnsOptions& dns, ResolvConf& conf) {
       std::optional<std::string> address = ParseAddress(text);
       if (!address) {
         return InvalidArgumentError(StrCat("bad nameserver address: ParseAddr(", Quote(text),
-                                           "): unable to parse IP"));
+                                           "): ", AddressFault(text)));
       }
       conf.nameservers.push_back(*address);
     }

@@ -40,8 +40,8 @@ class LocalExporter : public Exporter {
   StatusOr<Attrs> Export(const ExportSource& source, const ExportContext& context) override;
 
  private:
-  Status SendSplit(const std::vector<ExportTree>& trees, ClientSession& session,
-                   const ExportContext& context);
+  Status SendSplit(const std::vector<ExportTree>& trees, const std::string& label,
+                   ClientSession& session, const ExportContext& context);
   Status SendOne(const ExportTree& tree, const std::string& label, ClientSession& session,
                  const ExportContext& context);
   SendDirRequest Request(const std::string& dir, const ExportContext& context,
@@ -93,8 +93,15 @@ StatusOr<Attrs> LocalExporter::Export(const ExportSource& source, const ExportCo
   ASSIGN_OR_RETURN(std::vector<ExportTree> trees,
                    OpenTrees(source, options_, table_.refs->temp_dir(), context.stop));
   bool split = options_.split(!source.refs.empty());
+  // What is not sent is deleted in that mode, so everything goes in one transfer.
+  if (split && delete_mode_) {
+    RETURN_IF_ERROR(SendSplit(trees, "copying files", *session, context));
+    return Attrs();
+  }
   if (split) {
-    RETURN_IF_ERROR(SendSplit(trees, *session, context));
+    for (const ExportTree& tree : trees) {
+      RETURN_IF_ERROR(SendSplit({tree}, StrCat("copying files ", tree.id), *session, context));
+    }
     return Attrs();
   }
   if (trees.size() > 1) RETURN_IF_ERROR(CheckOverlap(trees));
@@ -119,9 +126,9 @@ Status LocalExporter::SendOne(const ExportTree& tree, const std::string& label,
   return session.SendDir(request, context.stop);
 }
 
-// All platforms in one transfer: their trees are mounted under folders of their names.
-Status LocalExporter::SendSplit(const std::vector<ExportTree>& trees, ClientSession& session,
-                                const ExportContext& context) {
+// In one transfer: the trees are mounted under folders of their platforms' names.
+Status LocalExporter::SendSplit(const std::vector<ExportTree>& trees, const std::string& label,
+                                ClientSession& session, const ExportContext& context) {
   ASSIGN_OR_RETURN(std::string path, MakeTempDir(table_.refs->temp_dir(), "split"));
   TempDir top(path);
   std::map<std::string, std::optional<int64_t>> folders;
@@ -135,7 +142,6 @@ Status LocalExporter::SendSplit(const std::vector<ExportTree>& trees, ClientSess
     mounted.push_back(target);
     folders[tree.folder()] = tree.epoch;
   }
-  std::string label = StrCat("copying files", trees.size() == 1 ? " " + trees[0].id : "");
   TransferLine line(context, label);
   SendDirRequest request = Request(path, context, line);
   request.map_stat = [&folders](SyncStat& stat) {

@@ -26,10 +26,11 @@ namespace kiln::worker {
 // In the reference's words; called once per vertex.
 Status ValidateOp(const pb::Op& op);
 
-// `platform` may be null: this machine's.
+// `platform` may be null: this machine's. `worker_id` is for messages only.
 StatusOr<solver::CacheMap> ExecCacheMap(const pb::ExecOp& op, const pb::Platform* platform,
-                                        size_t inputs);
-StatusOr<solver::CacheMap> FileCacheMap(const pb::FileOp& op, size_t inputs);
+                                        size_t inputs, const std::string& worker_id = {});
+StatusOr<solver::CacheMap> FileCacheMap(const pb::FileOp& op, size_t inputs,
+                                        const std::string& worker_id = {});
 // {"Type": `type`, `member`: op}, all inputs keyed by definition.
 solver::CacheMap PlainCacheMap(std::string_view type, std::string_view member,
                                const google::protobuf::Message& op, size_t inputs);

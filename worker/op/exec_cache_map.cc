@@ -132,7 +132,7 @@ std::vector<Selector> AsSelectors(const std::vector<std::string>& paths) {
 }  // namespace
 
 StatusOr<solver::CacheMap> ExecCacheMap(const pb::ExecOp& op, const pb::Platform* platform,
-                                        size_t inputs) {
+                                        size_t inputs, const std::string& worker_id) {
   solver::CacheMap map;
   map.digest = Digest::Of(StrCat("{\"Type\":\"buildkit.exec.v0\",\"Exec\":",
                                  GoJson(KeyedPart(op)), PlatformJson(platform), "}"));
@@ -143,7 +143,8 @@ StatusOr<solver::CacheMap> ExecCacheMap(const pb::ExecOp& op, const pb::Platform
       map.deps[i].selector = Digest::Of(JoinZero(deps[i].selectors));
     }
     if (deps[i].by_content) {
-      map.deps[i].content_digest = ContentDigestOf(AsSelectors(DedupePaths(deps[i].selectors)));
+      map.deps[i].content_digest =
+          ContentDigestOf(AsSelectors(DedupePaths(deps[i].selectors)), worker_id);
     }
     map.deps[i].preprocess = ExtractInput;
   }

@@ -74,7 +74,8 @@ class ExecOp : public solver::Op {
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int, solver::JobContext&) override {
     const pb::Platform* platform =
         vertex_->op->has_platform() ? &vertex_->op->platform() : nullptr;
-    ASSIGN_OR_RETURN(solver::CacheMap map, ExecCacheMap(op_, platform, vertex_->inputs.size()));
+    ASSIGN_OR_RETURN(solver::CacheMap map, ExecCacheMap(op_, platform, vertex_->inputs.size(),
+                                                        deps_.worker_id));
     KeepContentFailures(deps_.failed_steps, &map);
     return solver::CacheMapAnswer{std::move(map)};
   }
@@ -201,9 +202,13 @@ class ExecOp : public solver::Op {
                    const std::vector<exec::ContainerMount>& mounts, const exec::ProcessMeta& meta,
                    solver::JobContext& context) const {
     LogStreams logs(context.progress(), LogLimits::FromEnvironment());
-    Status status = deps_.executor->Run(
-        root, mounts, meta, [&](int stream, std::string_view bytes) { logs.Write(stream, bytes); },
-        context.stop());
+    Status status =
+        pb::SecurityMode_IsValid(op_.security())
+            ? deps_.executor->Run(
+                  root, mounts, meta,
+                  [&](int stream, std::string_view bytes) { logs.Write(stream, bytes); },
+                  context.stop())
+            : InvalidArgumentError(StrCat("invalid security mode ", static_cast<int>(op_.security())));
     if (status.ok()) {
       return status;
     }

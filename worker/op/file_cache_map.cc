@@ -38,7 +38,7 @@ class FileKeys {
     }
   }
 
-  Status FillDeps(solver::CacheMap* map) const {
+  Status FillDeps(solver::CacheMap* map, const std::string& worker_id) const {
     for (const auto& [index, selectors] : selectors_) {
       if (index < 0 || index >= inputs_) {
         return InvalidArgumentError(StrCat("invalid input index ", index, " in file op with ",
@@ -51,7 +51,7 @@ class FileKeys {
       std::sort(paths.rbegin(), paths.rend());
       solver::CacheMap::Dep& dep = map->deps[static_cast<size_t>(index)];
       dep.selector = Digest::Of(JoinZero(paths));
-      dep.content_digest = ContentDigestOf(DedupeSelectors(selectors));
+      dep.content_digest = ContentDigestOf(DedupeSelectors(selectors), worker_id);
     }
     return OkStatus();
   }
@@ -118,7 +118,8 @@ std::string IndexesJson(const pb::FileOp& op) {
 
 }  // namespace
 
-StatusOr<solver::CacheMap> FileCacheMap(const pb::FileOp& op, size_t inputs) {
+StatusOr<solver::CacheMap> FileCacheMap(const pb::FileOp& op, size_t inputs,
+                                        const std::string& worker_id) {
   FileKeys keys(inputs);
   std::vector<std::string> actions;
   for (const pb::FileAction& action : op.actions()) {
@@ -130,7 +131,7 @@ StatusOr<solver::CacheMap> FileCacheMap(const pb::FileOp& op, size_t inputs) {
                                  StrJoin(actions, ","), "]",
                                  IsPlainChain(op) ? "" : IndexesJson(op), "}"));
   map.deps.resize(inputs);
-  RETURN_IF_ERROR(keys.FillDeps(&map));
+  RETURN_IF_ERROR(keys.FillDeps(&map, worker_id));
   for (solver::CacheMap::Dep& dep : map.deps) dep.preprocess = ExtractInput;
   return map;
 }

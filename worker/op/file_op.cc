@@ -259,7 +259,7 @@ class FileOp : public solver::Op {
 
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int, solver::JobContext&) override {
     ASSIGN_OR_RETURN(solver::CacheMap map,
-                     FileCacheMap(vertex_->op->file(), vertex_->inputs.size()));
+                     FileCacheMap(vertex_->op->file(), vertex_->inputs.size(), deps_.worker_id));
     KeepContentFailures(deps_.failed_steps, &map);
     return solver::CacheMapAnswer{std::move(map)};
   }

@@ -31,6 +31,7 @@ struct OpDeps {
   SourcePins* pins = nullptr;
   std::function<Source*(std::string_view scheme)> find_source;
   std::vector<Platform> platforms;
+  std::string worker_id;  // for messages
   std::string temp_dir;  // for sockets and secrets; emptied at start
 };
 

@@ -60,12 +60,12 @@ std::string JoinZero(const std::vector<std::string>& parts) {
   return StrJoin(parts, std::string_view("\0", 1));
 }
 
-solver::ContentDigestFn ContentDigestOf(std::vector<Selector> selectors) {
+solver::ContentDigestFn ContentDigestOf(std::vector<Selector> selectors, std::string worker_id) {
   if (selectors.empty()) {
     selectors.emplace_back();
   }
-  return [selectors = std::move(selectors)](const cache::Ref& input,
-                                            solver::JobContext& context) -> StatusOr<Digest> {
+  return [selectors = std::move(selectors), worker = std::move(worker_id)](
+             const cache::Ref& input, solver::JobContext& context) -> StatusOr<Digest> {
     std::vector<std::string> digests;
     for (const Selector& selector : selectors) {
       StatusOr<Digest> digest = cache::Checksum(input, CleanPath("/" + selector.path),
@@ -77,7 +77,7 @@ solver::ContentDigestFn ContentDigestOf(std::vector<Selector> selectors) {
                                                 context.stop());
       if (!digest.ok()) {
         return Annotate(digest.status(),
-                        StrCat("failed to calculate checksum of ref ", input.id()));
+                        StrCat("failed to calculate checksum of ref ", worker, "::", input.id()));
       }
       digests.push_back(digest->text());
     }

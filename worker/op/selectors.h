@@ -25,7 +25,7 @@ std::vector<Selector> DedupeSelectors(const std::vector<Selector>& selectors);
 bool HasWildcards(std::string_view path);
 
 // Digest over the digests of all `selectors`; none stands for the whole tree.
-solver::ContentDigestFn ContentDigestOf(std::vector<Selector> selectors);
+solver::ContentDigestFn ContentDigestOf(std::vector<Selector> selectors, std::string worker_id);
 // Fetches and unpacks an input before its content is looked at.
 Status ExtractInput(const cache::Ref& input, solver::JobContext& context);
 // `parts` with zero bytes between them.

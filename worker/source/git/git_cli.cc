@@ -1,7 +1,12 @@
 #include "worker/source/git/git_cli.h"
 
+#include <sched.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <thread>
 
 #include "base/process.h"
 #include "base/strings.h"
@@ -31,6 +36,21 @@ std::vector<std::string> Environment(const GitCli& git) {
   return env;
 }
 
+// Checked-out files get their modes from the mask, which is 0 in the daemon. It belongs to
+// the process, so a thread of its own gives up sharing it.
+StatusOr<CommandOutput> RunWithUsualMask(ProcessOptions options, const std::stop_token& stop) {
+  StatusOr<CommandOutput> output = InternalError("git did not run");
+  std::thread([&] {
+    if (::unshare(CLONE_FS) != 0) {
+      output = ErrnoStatus(errno, "unshare");
+      return;
+    }
+    ::umask(022);
+    output = RunCommand(std::move(options), {}, stop, kMaxOutput);
+  }).join();
+  return output;
+}
+
 // Arguments for a second try; false if there is nothing to leave out.
 bool Simplify(std::string_view errors, std::vector<std::string>* args) {
   if (Contains(errors, "--depth") || Contains(errors, "shallow")) {
@@ -58,7 +78,7 @@ StatusOr<std::string> GitCli::Run(std::vector<std::string> args) const {
     options.argv.insert(options.argv.end(), args.begin(), args.end());
     options.env = Environment(*this);
     options.cwd = work_tree;
-    ASSIGN_OR_RETURN(CommandOutput output, RunCommand(std::move(options), {}, stop, kMaxOutput));
+    ASSIGN_OR_RETURN(CommandOutput output, RunWithUsualMask(std::move(options), stop));
     if (log) {
       if (!output.out.empty()) log(1, output.out);
       if (!output.err.empty()) log(2, output.err);

@@ -117,6 +117,9 @@ class GitInstance : public SourceInstance {
         context.Memo(StrCat("git:", id_.remote, "#", id_.ref), [&]() -> StatusOr<std::string> {
           GitAccess access(*shared_, id_);
           RETURN_IF_ERROR(access.Open(context));
+          access.cli.log = [&](int stream, std::string_view bytes) {
+            context.progress().Log(stream, bytes);
+          };
           ASSIGN_OR_RETURN(std::string ref, RefOrDefault(access.cli));
           StatusOr<std::string> out =
               access.cli.Run({"ls-remote", "--", id_.remote, ref, ref + "^{}"});
@@ -384,7 +387,8 @@ class GitInstance : public SourceInstance {
       UniqueFd next(
           ::openat(dir.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!next.valid()) {
-        return ErrnoStatus(errno, StrCat("invalid subdir ", subdir.substr(1), ": openat ", name));
+        return ErrnoStatus(errno, StrCat("invalid subdir ", subdir.substr(1), ": failed to lstat ",
+                                         Quote(name), ": statat ", name));
       }
       dir = std::move(next);
     }
