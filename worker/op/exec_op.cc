@@ -152,7 +152,9 @@ class ExecOp : public solver::Op {
       log::Warning(qemu.status().message());
       return OkStatus();
     }
-    meta->args.insert(meta->args.begin(), std::string(kEmulatorPath));
+    std::vector<std::string> args = {std::string(kEmulatorPath)};
+    args.insert(args.end(), meta->args.begin(), meta->args.end());
+    meta->args = std::move(args);
     cache::Mount bind{"bind", *qemu, {"ro", "bind"}};
     mounts->push_back({.source = [bind]() -> StatusOr<cache::MountLease> {
                          return cache::MountLease{{bind}, nullptr};
