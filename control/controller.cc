@@ -10,6 +10,8 @@ namespace {
 // Status may come before Solve, LLBBridge calls too.
 constexpr std::chrono::seconds kProgressWait{6};
 constexpr std::chrono::seconds kClientWait{3};
+// A client may ask for the progress of a short build when it is over.
+constexpr size_t kFinished = 32;
 
 }  // namespace
 
@@ -36,7 +38,10 @@ StatusOr<BuildResponse> Controller::Solve(BuildRequest request, std::stop_token 
   Record(*build, created, &status);
   if (services_.after_build) services_.after_build();
   std::lock_guard lock(mutex_);
+  finished_.emplace_back(id, build->shared_progress());
+  if (finished_.size() > kFinished) finished_.pop_front();
   builds_.erase(id);
+  changed_.notify_all();
   return response;
 }
 
@@ -80,9 +85,19 @@ std::shared_ptr<Build> Controller::WaitFor(const std::string& id, std::chrono::s
 
 StatusOr<std::shared_ptr<ProgressLog>> Controller::Progress(const std::string& id,
                                                             std::stop_token stop) {
-  auto build = WaitFor(id, kProgressWait, stop, [](Build&) { return true; });
-  if (build == nullptr) return NotFoundError(StrCat("no such job ", id));
-  return build->shared_progress();
+  std::unique_lock lock(mutex_);
+  std::shared_ptr<ProgressLog> found;
+  changed_.wait_for(lock, stop, kProgressWait, [&] {
+    if (auto build = builds_.find(id); build != builds_.end()) {
+      found = build->second->shared_progress();
+    }
+    for (const auto& [ref, progress] : finished_) {
+      if (found == nullptr && ref == id) found = progress;
+    }
+    return found != nullptr;
+  });
+  if (found == nullptr) return NotFoundError(StrCat("no such job ", id));
+  return found;
 }
 
 StatusOr<std::shared_ptr<Build>> Controller::ClientDriven(const std::string& id,

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -65,6 +66,7 @@ class Controller {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<std::string, std::shared_ptr<Build>> builds_;
+  std::deque<std::pair<std::string, std::shared_ptr<ProgressLog>>> finished_;  // the last ones
 };
 
 }  // namespace kiln::control
