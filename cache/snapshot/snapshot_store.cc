@@ -126,13 +126,14 @@ std::vector<Mount> SnapshotStore::Writable(const std::string& id,
     if (seen.insert(*it).second) lowers.push_back(EscapeLower(FsDir(*it)));
   }
   bool fuse = kind_ == Snapshotter::kFuseOverlay;
+  const std::string work_dir = JoinPath(JoinPath(root_, id), "work");
   Mount mount{fuse ? "fuse3.fuse-overlayfs" : "overlay", "overlay", options_};
   if (volatile_) {
     // The mark of an earlier volatile mount, which the kernel would refuse to follow.
-    RemoveAll(StrCat(root_, "/", id, "/work/work/incompat")).IgnoreError();
+    RemoveAll(StrCat(work_dir, "/work/incompat")).IgnoreError();
     if (!durable) mount.options.emplace_back("volatile");
   }
-  mount.options.push_back(StrCat("workdir=", root_, "/", id, "/work"));
+  mount.options.push_back(StrCat("workdir=", work_dir));
   mount.options.push_back(StrCat("upperdir=", FsDir(id)));
   mount.options.push_back(StrCat("lowerdir=", StrJoin(lowers, ":")));
   return {std::move(mount)};
