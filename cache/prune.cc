@@ -46,7 +46,7 @@ UsageRecord Describe(const Record& record) {
   // open, as in the reference.
   const RecordRow& row = record.row;
   bool open = row.kind == RecordKind::kLayer && row.extracted && !row.blob &&
-              row.equal.empty() && record.children == 0;
+              row.equal.empty() && !record.built_upon;
   usage.is_mutable = row.is_mutable || open;
   usage.in_use = record.leases > 0;
   for (const std::string& parent : record.row.parents) {

@@ -55,6 +55,7 @@ struct Record {
   std::weak_ptr<BlobSource> source;
   int leases = 0;
   int children = 0;
+  bool built_upon = false;  // has or had a child while this store is open
   bool dead = false;
   std::mutex work;  // held while the tree is made or packed: single flight
 };

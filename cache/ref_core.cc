@@ -126,7 +126,9 @@ RecordPtr RefCore::AddLocked(RecordRow row, std::vector<RecordPtr> parents) {
   record->row = std::move(row);
   record->parents = std::move(parents);
   for (const RecordPtr& parent : record->parents) {
-    if (parent != nullptr) ++parent->children;
+    if (parent == nullptr) continue;
+    ++parent->children;
+    parent->built_upon = true;
   }
   if (!record->row.snapshot.empty()) ++snapshot_users_[record->row.snapshot];
   records_[record->row.id] = record;

@@ -180,6 +180,11 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
       }
       continue;
     }
+    if (!unpacked.ok() && unpacked.status().message().starts_with("unexpected commit ")) {
+      // The blob never got here: the reference says so as its store does.
+      return Annotate(unpacked.status(),
+                      StrCat("failed commit on ref \"layer-", row.blob->digest.text(), "\""));
+    }
     if (!unpacked.ok()) {
       return Annotate(unpacked.status(),
                       StrCat("failed to extract layer ", row.blob->digest.text()));

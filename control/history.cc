@@ -155,8 +155,10 @@ Status History::Delete(std::string_view ref) {
   }
   bool existed = false;
   RETURN_IF_ERROR(Remove(ref, &existed));
-  if (existed || active) Publish(event);
-  return OkStatus();
+  // Listeners hear of it either way, as from the reference.
+  Publish(event);
+  if (existed || active) return OkStatus();
+  return NotFoundError(StrCat("lease \"ref_", ref, "\": not found"));
 }
 
 // The last one who looked at a record that is not wanted takes it along.
@@ -169,7 +171,8 @@ Status History::Leave(std::string_view ref) {
     if (!deleted_.contains(ref) || active_.contains(ref)) return OkStatus();
     deleted_.erase(deleted_.find(ref));
   }
-  return Delete(ref);
+  Status deleted = Delete(ref);
+  return deleted.code() == StatusCode::kNotFound ? OkStatus() : deleted;
 }
 
 Status History::SendExisting(const ListenOptions& options,

@@ -217,6 +217,7 @@ void BuildGraph::TakeOutput(EdgeNode& edge, const VertexNode& ran) {
   const std::vector<cache::Ref>& outputs = *ran.outputs;
   auto index = static_cast<size_t>(edge.output);
   if (index >= outputs.size()) {
+    if (&ran == &edge.vertex) ReportRun(edge.vertex);  // the run itself went well
     return Fail(edge, WithVertex(UnknownError(StrCat("invalid response from exec need ", index,
                                                      " index but ", outputs.size(),
                                                      " results received")),

@@ -145,8 +145,11 @@ class FileSendService final : public grpc::Service {
           "local exporter mode=delete requires a BuildKit daemon with multi-platform local export "
           "support");
     }
-    RETURN_IF_ERROR(Annotate(MakeDirs(target.dir, 0700),
-                             StrCat("failed to create synctarget dest dir ", target.dir)));
+    if (Status made = MakeDirs(target.dir, 0700); !made.ok()) {
+      // What the file system says carries no code for the daemon.
+      return UnknownError(StrCat("failed to create synctarget dest dir ", target.dir, ": ",
+                                 made.message()));
+    }
     ReceiveOptions options;
     options.dest = target.dir;
     options.merge = !target.mirror;

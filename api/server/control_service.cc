@@ -122,8 +122,9 @@ class ControlService : public wire::Control::CallbackService {
                                         const wire::ListWorkersRequest* request,
                                         wire::ListWorkersResponse* response) override {
     return UnaryCall::Start(threads_, [=, this](std::stop_token) -> kiln::Status {
-      ASSIGN_OR_RETURN(bool matches, WorkerMatches(parts_.worker, request->filter()));
-      if (matches) FillWorker(parts_.worker, parts_.version, response->add_record());
+      StatusOr<bool> matches = WorkerMatches(parts_.worker, request->filter());
+      if (!matches.ok()) return ForClients(matches.status());
+      if (*matches) FillWorker(parts_.worker, parts_.version, response->add_record());
       return OkStatus();
     });
   }
@@ -141,8 +142,9 @@ class ControlService : public wire::Control::CallbackService {
                                       wire::DiskUsageResponse* response) override {
     return UnaryCall::Start(threads_, [=, this](std::stop_token) -> kiln::Status {
       std::vector<std::string> filters(request->filter().begin(), request->filter().end());
-      ASSIGN_OR_RETURN(auto records, parts_.refs->Usage(filters));
-      for (const cache::UsageRecord& record : records) {
+      auto records = parts_.refs->Usage(filters);
+      if (!records.ok()) return ForClients(records.status());
+      for (const cache::UsageRecord& record : *records) {
         if (OldEnough(record, request->agelimit())) FillUsage(record, response->add_record());
       }
       return OkStatus();
@@ -160,13 +162,13 @@ class ControlService : public wire::Control::CallbackService {
         .min_free_bytes = request->minfreespace()};
     return ServerStreamCall<wire::UsageRecord>::Start(
         threads_, [this, options](auto& call, std::stop_token) {
-          return parts_.refs->Prune(options, [&](const cache::UsageRecord& record) {
+          return ForClients(parts_.refs->Prune(options, [&](const cache::UsageRecord& record) {
             wire::UsageRecord message;
             FillUsage(record, &message);
             message.clear_recordtype();  // as in the reference, only DiskUsage tells it
             // A client that is gone misses the list; the prune goes on.
             call.Write(std::move(message));
-          });
+          }));
         });
   }
 
@@ -191,7 +193,7 @@ class ControlService : public wire::Control::CallbackService {
     return UnaryCall::Start(threads_, [=, this](std::stop_token) -> kiln::Status {
       control::History* history = parts_.controller->history();
       if (history == nullptr) return UnimplementedError("no build history");
-      return UpdateHistory(*history, *request);
+      return ForClients(UpdateHistory(*history, *request));
     });
   }
 

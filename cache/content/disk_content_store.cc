@@ -83,11 +83,12 @@ StatusOr<oci::Descriptor> FileWriter::Commit(const oci::Descriptor& expected) {
   written.size = size_;
   if (expected.size >= 0 && expected.size != size_ &&
       !(expected.size == 0 && expected.digest.empty())) {
-    return DataLossError(StrCat("unexpected commit size ", size_, ", expected ", expected.size));
+    return DataLossError(StrCat("unexpected commit size ", size_, ", expected ", expected.size,
+                                ": failed precondition"));
   }
   if (!expected.digest.empty() && expected.digest != written.digest) {
     return DataLossError(StrCat("unexpected commit digest ", written.digest.text(), ", expected ",
-                                expected.digest.text()));
+                                expected.digest.text(), ": failed precondition"));
   }
   // Without this a power loss could leave the name with no bytes behind it.
   if (::fdatasync(fd_.get()) != 0) return ErrnoStatus(errno, "sync blob");
