@@ -24,8 +24,9 @@ StatusOr<std::string> PackageUrl(std::string_view type, std::string_view ref,
   Reference name_only = *parsed;
   name_only.tag.clear();
   name_only.digest = Digest();
+  const std::string familiar = name_only.Familiar();
   std::string url = StrCat("pkg:", type, "/"), separator;
-  for (std::string_view part : StrSplit(name_only.Familiar(), '/')) {
+  for (std::string_view part : StrSplit(familiar, '/')) {
     url += StrCat(separator, UrlQueryEscape(part));
     separator = "/";
   }

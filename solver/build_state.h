@@ -12,6 +12,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/status.h"
@@ -39,6 +40,11 @@ class BuildState {
   // is not kept.
   StatusOr<std::string> Memo(std::string_view key,
                              const std::function<StatusOr<std::string>()>& compute);
+  // Keeps `object` until the build ends.
+  void Hold(std::shared_ptr<void> object) {
+    std::lock_guard lock(memo_mutex_);
+    held_.push_back(std::move(object));
+  }
 
  private:
   void SendVertex(VertexEvent event);
@@ -61,6 +67,7 @@ class BuildState {
   std::mutex memo_mutex_;
   std::condition_variable memo_changed_;
   std::map<std::string, MemoEntry, std::less<>> memo_;
+  std::vector<std::shared_ptr<void>> held_;
 };
 using BuildStatePtr = std::shared_ptr<BuildState>;
 

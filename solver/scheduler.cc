@@ -99,6 +99,13 @@ StatusOr<std::string> Scheduler::Memo(const std::string& build, std::string_view
   return state == nullptr ? compute() : state->Memo(key, compute);
 }
 
+void Scheduler::Hold(const std::string& build, std::shared_ptr<void> object) {
+  BuildGraph& graph = loop_->graph;
+  std::promise<BuildStatePtr> found;
+  graph.Enter([&] { found.set_value(graph.FindBuild(build)); });
+  if (const BuildStatePtr state = found.get_future().get()) state->Hold(std::move(object));
+}
+
 void Scheduler::Cancel(const std::string& build, Status reason) {
   BuildGraph& graph = loop_->graph;
   graph.Enter([&graph, build, reason = std::move(reason)] { graph.CancelBuild(build, reason); });

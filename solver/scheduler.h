@@ -71,6 +71,8 @@ class Scheduler {
   // The build's memo (JobContext::Memo) for work on its behalf outside of ops. Blocks.
   StatusOr<std::string> Memo(const std::string& build, std::string_view key,
                              const std::function<StatusOr<std::string>()>& compute);
+  // Keeps `object` until `build` ends; drops it if there is no such build. Blocks.
+  void Hold(const std::string& build, std::shared_ptr<void> object);
 
   // Withdraws every request of `build` with `reason` as its error.
   void Cancel(const std::string& build, Status reason);

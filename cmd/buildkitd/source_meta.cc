@@ -44,6 +44,8 @@ StatusOr<frontend::SourceMeta> ResolveRemote(worker::Source& source, solver::Sch
   MetaJob job(scheduler, query);
   ASSIGN_OR_RETURN(worker::SourceMetadata found,
                    instance->Metadata(query.request.git_return_object, job));
+  // What was fetched to answer must be there when the build asks for it.
+  scheduler.Hold(query.build, std::shared_ptr<worker::SourceInstance>(std::move(instance)));
   frontend::SourceMeta meta;
   meta.identifier = query.source.identifier();
   meta.attrs = {attrs.begin(), attrs.end()};

@@ -191,6 +191,7 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
                                     .sessions = &sessions,
                                     .registry = worker::NewRegistryOrigins(registry, sessions)};
   options.sources.push_back(worker::NewImageSource(images));
+  options.sources.push_back(worker::NewBlobSource(images, JoinPath(options.root, "worker-tmp")));
   image_resolver = std::make_unique<worker::ImageResolver>(std::move(images));
   ASSIGN_OR_RETURN(worker, worker::Worker::Open(std::move(options)));
   exporters = worker::NewExporterTable(

@@ -10,6 +10,8 @@
 #include <boost/beast/ssl.hpp>
 #include <chrono>
 
+#include <zlib.h>
+
 #include "base/digest.h"
 #include "base/strings.h"
 
@@ -74,10 +76,42 @@ http::request<http::empty_body> WireRequest(const HttpRequest& request, const Ur
       request.method == "HEAD" ? http::verb::head : http::verb::get,
       url.path + url.query, 11);
   wire.set(http::field::host, url.authority());
+  // Go's client asks for it unless told otherwise; servers give such answers other etags.
+  wire.set(http::field::accept_encoding, "gzip");
   for (const auto& [name, value] : request.headers) wire.set(name, value);
   wire.set(http::field::connection, "close");
   return wire;
 }
+
+// Undoes the transfer's gzip, members one after the other.
+class Gunzip {
+ public:
+  explicit Gunzip(const Body& out) : out_(out) { inflateInit2(&stream_, 15 + 16); }
+  ~Gunzip() { inflateEnd(&stream_); }
+  Gunzip(const Gunzip&) = delete;
+
+  Status Write(std::string_view bytes) {
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+    stream_.avail_in = static_cast<uInt>(bytes.size());
+    char chunk[65536];
+    while (stream_.avail_in > 0) {
+      if (ended_) inflateReset(&stream_);
+      stream_.next_out = reinterpret_cast<Bytef*>(chunk);
+      stream_.avail_out = sizeof chunk;
+      int result = inflate(&stream_, Z_NO_FLUSH);
+      if (result != Z_OK && result != Z_STREAM_END) return DataLossError("gzip: invalid data");
+      ended_ = result == Z_STREAM_END;
+      RETURN_IF_ERROR(out_({chunk, sizeof chunk - stream_.avail_out}));
+    }
+    return OkStatus();
+  }
+  Status Finish() const { return ended_ ? OkStatus() : DataLossError("unexpected EOF"); }
+
+ private:
+  const Body& out_;
+  z_stream stream_ = {};
+  bool ended_ = false;
+};
 
 bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -108,6 +142,8 @@ StatusOr<HttpResponse> Exchange(Runner& runner, Stream& stream, const HttpReques
         std::string(field.value());
   }
   const bool wanted = response.status / 100 == 2 && body != nullptr;
+  std::optional<Gunzip> gunzip;
+  if (wanted && ToLower(response.header("content-encoding")) == "gzip") gunzip.emplace(body);
   char chunk[65536];
   while (wanted && !parser.is_done()) {
     parser.get().body().data = chunk;
@@ -116,8 +152,10 @@ StatusOr<HttpResponse> Exchange(Runner& runner, Stream& stream, const HttpReques
     ec = runner.Await([&](auto handler) { http::async_read(stream, buffer, parser, handler); },
                       cancel);
     if (ec && ec != http::error::need_buffer) return Failure(request, "read: ", ec);
-    RETURN_IF_ERROR(body({chunk, sizeof chunk - parser.get().body().size}));
+    std::string_view bytes(chunk, sizeof chunk - parser.get().body().size);
+    RETURN_IF_ERROR(gunzip ? gunzip->Write(bytes) : body(bytes));
   }
+  if (gunzip) RETURN_IF_ERROR(gunzip->Finish());
   return response;
 }
 

@@ -191,11 +191,7 @@ class HttpInstance : public SourceInstance {
       resolved.filename = HttpFileName(id_.url, id_.filename, "");
     } else {
       ASSIGN_OR_RETURN(resolved, Resolve(context));
-      // Between the key and the tree nothing may prune it: the server may have moved on.
-      if (held_.empty()) {
-        if (StatusOr<cache::Ref> ref = refs_.Get(resolved.ref_id); ref.ok())
-          held_ = *std::move(ref);
-      }
+      HoldContent(resolved);
     }
     return Key{KeyText(id_, resolved), true, resolved.digest.text(), id_.url};
   }
@@ -208,6 +204,7 @@ class HttpInstance : public SourceInstance {
       return meta;
     }
     ASSIGN_OR_RETURN(const Resolved resolved, Resolve(context));
+    HoldContent(resolved);
     meta.http_digest = resolved.digest;
     meta.http_filename = resolved.filename;
     if (std::optional<std::time_t> time = ParseHttpDate(resolved.modified)) {
@@ -231,6 +228,12 @@ class HttpInstance : public SourceInstance {
   }
 
  private:
+  // Between the key and the tree nothing may prune it: the server may have moved on.
+  void HoldContent(const Resolved& resolved) {
+    if (!held_.empty()) return;
+    if (StatusOr<cache::Ref> ref = refs_.Get(resolved.ref_id); ref.ok()) held_ = *std::move(ref);
+  }
+
   // Once per build and URL.
   StatusOr<Resolved> Resolve(solver::JobContext& context) {
     std::string memo = StrCat("http:", UrlHash(id_));

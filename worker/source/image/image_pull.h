@@ -2,6 +2,7 @@
 // Layers themselves stay where they are until somebody wants them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ class ImageOrigin {
   virtual StatusOr<oci::Descriptor> Resolve(const std::string& ref) = 0;
   // Bytes of what was resolved; stays valid as long as it is held.
   virtual std::shared_ptr<cache::BlobSource> Blobs(const std::string& ref) = 0;
+  // All bytes of one blob in order, whose size nobody has told. Not verified.
+  virtual Status ReadBlob(const std::string& ref, const Digest& digest,
+                          const std::function<Status(std::string_view)>& sink) = 0;
 };
 
 struct PulledImage {

@@ -44,13 +44,19 @@ class ImageResolver {
   };
   StatusOr<Answer> ResolveConfig(const ImageQuery& query, const std::optional<Platform>& platform);
   StatusOr<PulledImage> Pull(const ImageQuery& query, const Platform& platform);
+  // UNIMPLEMENTED without registries.
+  StatusOr<std::shared_ptr<ImageOrigin>> OriginFor(const ImageQuery& query);
 
  private:
-  StatusOr<std::shared_ptr<ImageOrigin>> OriginFor(const ImageQuery& query);
   ImageSourceOptions options_;
 };
 
 std::unique_ptr<Source> NewImageSource(ImageSourceOptions options);
+
+// "docker-image+blob" and "oci-layout+blob": one blob of a repository or layout as the
+// only file of a tree. `temp_dir` is for mounts. Follows the reference's
+// source/containerblob.
+std::unique_ptr<Source> NewBlobSource(ImageSourceOptions options, std::string temp_dir);
 
 // A client's OCI layout; ref must have a digest.
 std::shared_ptr<ImageOrigin> NewLayoutOrigin(SessionTable& sessions, const ImageQuery& query);

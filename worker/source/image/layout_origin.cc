@@ -53,6 +53,26 @@ class LayoutOrigin : public ImageOrigin, public std::enable_shared_from_this<Lay
     return blobs;
   }
 
+  Status ReadBlob(const std::string& ref, const Digest& digest,
+                  const std::function<Status(std::string_view)>& sink) override {
+    oci::Descriptor blob;
+    blob.digest = digest;
+    RETURN_IF_ERROR(WithSession([&](ClientSession& session) -> Status {
+      ASSIGN_OR_RETURN(cache::BlobStat stat, session.StatContent(store_, digest));
+      blob.size = stat.size;
+      return OkStatus();
+    }));
+    ASSIGN_OR_RETURN(auto reader, Blobs(ref)->Open(blob));
+    std::string buffer(64 << 10, '\0');
+    for (uint64_t at = 0; at < reader->size();) {
+      ASSIGN_OR_RETURN(size_t count, reader->ReadAt(at, std::as_writable_bytes(std::span(buffer))));
+      if (count == 0) return DataLossError("unexpected EOF");
+      RETURN_IF_ERROR(sink(std::string_view(buffer).substr(0, count)));
+      at += count;
+    }
+    return OkStatus();
+  }
+
  private:
   Status WithSession(const std::function<Status(ClientSession&)>& call) {
     if (query_.session.empty()) return WithAnySession(sessions_, query_.sessions, call);

@@ -141,6 +141,20 @@ class RegistryOrigin : public ImageOrigin {
     return std::make_shared<RegistryBlobs>(registry_, call.value_or(oci::RegistryCall{}));
   }
 
+  Status ReadBlob(const std::string& ref, const Digest& digest,
+                  const std::function<Status(std::string_view)>& sink) override {
+    ASSIGN_OR_RETURN(oci::RegistryCall call, CallFor(ref));
+    oci::Descriptor blob;
+    blob.digest = digest;
+    ASSIGN_OR_RETURN(auto body, registry_->Open(call, blob));
+    std::string buffer(64 << 10, '\0');
+    for (;;) {
+      ASSIGN_OR_RETURN(size_t count, body->Read(buffer));
+      if (count == 0) return OkStatus();
+      RETURN_IF_ERROR(sink(std::string_view(buffer).substr(0, count)));
+    }
+  }
+
  private:
   StatusOr<oci::RegistryCall> CallFor(const std::string& ref) const {
     oci::RegistryCall call;
