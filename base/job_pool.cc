@@ -47,7 +47,10 @@ JobPool::JobPool(std::string name, size_t width) : state_(std::make_unique<State
   state_->width = width == 0 ? 1 : width;
 }
 
+JobPool::JobPool() = default;
+
 JobPool::~JobPool() {
+  if (state_ == nullptr) return;
   {
     std::lock_guard lock(state_->mutex);
     state_->closing = true;
@@ -68,6 +71,7 @@ void JobPool::Submit(std::function<void()> job) {
 }
 
 size_t JobPool::queued() const {
+  if (state_ == nullptr) return 0;
   std::lock_guard lock(state_->mutex);
   return state_->queue.size();
 }

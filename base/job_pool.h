@@ -17,15 +17,19 @@ namespace kiln {
 class JobPool {
  public:
   JobPool(std::string name, size_t width);
-  ~JobPool();
+  virtual ~JobPool();
   JobPool(const JobPool&) = delete;
   JobPool& operator=(const JobPool&) = delete;
 
   // Queues `job`; it runs even if `stop` is already requested, and is to look
   // at the token itself. An exception that escapes ends the process.
-  void Submit(std::function<void()> job);
+  virtual void Submit(std::function<void()> job);
   // Jobs that wait for a thread.
   size_t queued() const;
+
+ protected:
+  // For a pool without threads, whose jobs are run by somebody else (tests).
+  JobPool();
 
  private:
   struct State;

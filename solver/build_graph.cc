@@ -35,8 +35,7 @@ bool HasFailures(const VertexNode& node) {
 
 BuildGraph::BuildGraph(Parts parts)
     : parts_(std::move(parts)),
-      local_(std::make_shared<KeyTable>(parts_.index)),
-      flush_pool_("index", 1) {}
+      local_(std::make_shared<KeyTable>(parts_.index)) {}
 
 BuildGraph::~BuildGraph() = default;
 

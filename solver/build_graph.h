@@ -38,6 +38,7 @@ class BuildGraph {
     JobPools pools;
     std::shared_ptr<Mailbox> mailbox;
     std::function<void()> idle;  // called after Close when the last job is back
+    std::shared_ptr<JobPool> flush;  // of its own: a flush must not wait behind long jobs
   };
   explicit BuildGraph(Parts parts);
   ~BuildGraph();
@@ -62,6 +63,9 @@ class BuildGraph {
   void Close();
   // Runs `function` on the graph's thread and settles what follows from it.
   void Enter(std::function<void()> function);
+
+  size_t vertices() const { return vertices_.size(); }
+  uint64_t events() const { return events_; }  // that edges have seen
 
  private:
   struct Build {
@@ -162,7 +166,7 @@ class BuildGraph {
   bool flushing_ = false;
   size_t jobs_ = 0;
   bool closing_ = false;
-  JobPool flush_pool_;  // of its own: a flush must not wait behind long jobs
+  uint64_t events_ = 0;
 };
 
 // "vertex" detail of the reference's errors, unless one is there already.

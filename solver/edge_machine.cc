@@ -132,9 +132,11 @@ void Advance(EdgeState& state, Actions& actions) {
   if (state.failed || state.level == Level::kComplete) return Withdraw(state, actions);
   if (MatchSet fresh = FreshMatches(state); !fresh.empty()) {
     state.matched.insert(fresh.begin(), fresh.end());
+    ++state.looking;
     actions.push_back(action::LookUp{std::move(fresh)});
-    return;  // its answer brings us here again
+    return;
   }
+  if (state.looking > 0) return;  // the answer brings us here again
   state.level = std::max(state.level, ReachedLevel(state));
   if (state.want == Level::kInitial) return Withdraw(state, actions);
   if (state.want <= state.level || state.work != EdgeState::Work::kNone) return;
@@ -195,7 +197,10 @@ std::vector<Action> Step(EdgeState& state, const Event& event) {
           },
           [&](const event::DepReached& e) { Apply(state, e); },
           [&](const event::ContentArrived& e) { Apply(state, e); },
-          [&](const event::RecordsFound& e) { state.records += e.count; },
+          [&](const event::RecordsFound& e) {
+            --state.looking;
+            state.records += e.count;
+          },
           [&](const event::FoundInstead& e) {
             state.work = Work::kNone;
             state.records += e.count;

@@ -53,6 +53,7 @@ struct EdgeState {
   std::vector<DepState> deps;
   MatchSet root_matches;         // keys of an edge without inputs
   MatchSet matched;              // keys to which all inputs lead; looked up
+  size_t looking = 0;            // answers on their way, before which nothing is decided
   size_t records = 0;            // results under those keys that were not tried yet
   Work work = Work::kNone;
 };

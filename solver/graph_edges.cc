@@ -35,6 +35,7 @@ void BuildGraph::Pump() {
 }
 
 void BuildGraph::Dispatch(EdgeNode& edge, Event event) {
+  ++events_;
   if (edge.vertex.dead) return;
   Level level = edge.state.level;
   Level want = edge.state.want;

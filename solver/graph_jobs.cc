@@ -311,7 +311,7 @@ void BuildGraph::AfterFlush(std::function<void()> then) {
 void BuildGraph::StartFlush() {
   flushing_ = true;
   auto batch = Shared(std::exchange(after_flush_, {}));
-  Submit(flush_pool_, [this, batch] {
+  Submit(*parts_.flush, [this, batch] {
     Status status = parts_.index.Flush();
     Enter([this, batch, status] {
       JobDone();

@@ -149,9 +149,8 @@ void BuildGraph::LeaveFlight(EdgeNode& edge) {
   std::shared_ptr<Flight> flight = std::exchange(edge.flight, nullptr);
   std::erase(flight->members, &edge);
   Feed(edge, event::WorkStopped{});
-  if (!flight->members.empty()) return;
-  flight->stop.request_stop();
-  Unlist(*flight);
+  // It stays listed: who wants the same now waits for its end, which may yet be a result.
+  if (flight->members.empty()) flight->stop.request_stop();
 }
 
 void BuildGraph::Unlist(const Flight& flight) {

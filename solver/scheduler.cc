@@ -32,7 +32,8 @@ class AsioMailbox : public Mailbox {
 struct Scheduler::Loop {
   Loop(cache::KeyIndex& index, OpResolver& ops, JobPools pools)
       : mailbox(std::make_shared<AsioMailbox>()),
-        graph({index, ops, pools, mailbox, [this] { mailbox->Release(); }}),
+        graph({index, ops, pools, mailbox, [this] { mailbox->Release(); },
+               std::make_shared<JobPool>("index", 1)}),
         thread([this] { mailbox->Run(); }) {}
 
   std::shared_ptr<AsioMailbox> mailbox;
