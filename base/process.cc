@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/file.h"
 
@@ -48,7 +49,8 @@ int Spawn(const ProcessOptions& options, pid_t* pid) {
   sigset_t none;
   sigset_t all;
   sigemptyset(&none);
-  sigfillset(&all);
+  // Not sigfillset: it leaves out the C library's own two, which posix_spawn then ignores.
+  std::memset(&all, 0xff, sizeof all);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
