@@ -110,10 +110,10 @@ StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveReq
                                                         std::stop_token stop) {
   StatusOr<frontend::DefinitionPtr> allowed = WithPolicy(request, stop);
   if (!allowed.ok()) return Annotate(allowed.status(), "failed to load LLB");
-  auto edge = llb::LoadDefinition(**allowed);
-  Status checked = edge.status();
-  if (edge.ok()) checked = CheckEntitlements(*edge, build_->entitlements);
-  if (!checked.ok()) return Annotate(checked, "failed to load LLB");
+  auto edge = llb::LoadDefinition(**allowed, {.adjust = [&](pb::Op* op) {
+    return CheckEntitlements(op, build_->entitlements, build_->services->devices);
+  }});
+  if (!edge.ok()) return Annotate(edge.status(), "failed to load LLB");
   std::vector<std::shared_ptr<solver::CacheSource>> cache_sources;
   for (const frontend::CacheImport& import : request.cache_imports) {
     cache_sources.push_back(build_->CacheSourceFor(import));

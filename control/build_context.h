@@ -17,13 +17,24 @@
 
 namespace kiln::control {
 
+// Devices that a build was granted: all, or those named, by their own name or another's.
+struct DeviceGrants {
+  bool all = false;
+  std::map<std::string, std::string> devices = {};  // asked name to real one; "": the same
+};
 // Entitlements that a build was granted.
-using Entitlements = std::set<std::string, std::less<>>;
+struct Entitlements {
+  std::set<std::string, std::less<>> names = {};
+  DeviceGrants devices = {};
+  bool contains(std::string_view name) const { return names.contains(name); }
+};
 // "unknown entitlement X", "granting entitlement X is not allowed by build daemon configuration".
 StatusOr<Entitlements> GrantEntitlements(const std::vector<std::string>& wanted,
                                          const std::vector<std::string>& supported);
-// "X is not allowed" for the first op that needs what was not granted.
-Status CheckEntitlements(const llb::Edge& edge, const Entitlements& granted);
+// "X is not allowed" if the op needs what was not granted. Its devices become those that
+// it was granted. `devices` is null where there are none.
+Status CheckEntitlements(pb::Op* op, const Entitlements& granted,
+                         const worker::cdi::CdiDevices* devices);
 
 // Thread-safe; lives as long as anything of its build.
 struct BuildContext {

@@ -20,6 +20,10 @@ class Op;
 class SourceOp;
 }  // namespace pb
 
+namespace kiln::worker::cdi {
+class CdiDevices;  // worker/cdi/cdi_devices.h
+}
+
 namespace kiln::worker {
 class CacheBackends;  // worker/remotecache/cache_backend.h
 class Worker;
@@ -63,6 +67,7 @@ struct Services {
   worker::CacheBackends* caches = nullptr;  // may be null: every type is unknown
   std::vector<frontend::WorkerInfo> workers = {};
   std::vector<std::string> entitlements = {};  // that builds may be granted
+  const worker::cdi::CdiDevices* devices = nullptr;  // may be null: there are none
   PolicyCheck check_policy = {};      // may be empty: clients have no say
   // What the source of a vertex turned out to be; may be empty: nothing is known.
   FindPin find_pin = {};

@@ -114,6 +114,7 @@ class Loader {
         continue;
       }
       RETURN_IF_ERROR(Named(ValidateOp(*entry.op), digest));
+      if (options_.adjust) RETURN_IF_ERROR(options_.adjust(entry.op.get()));
       entry.state = Entry::State::kOpen;
       for (int i = entry.op->inputs_size(); i-- > 0;) {
         const std::string& input = entry.op->inputs(i).digest();

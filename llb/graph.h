@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,6 +47,9 @@ struct Vertex {
 struct LoadOptions {
   size_t max_ops = 1'000'000;
   size_t max_op_bytes = 16 << 20;
+  // Called with each op that the result needs, users before their inputs, after its digest
+  // was taken. May change the op; an error ends the load.
+  std::function<Status(pb::Op*)> adjust = {};
 };
 
 // Decodes `definition` and returns the edge that its terminal op points to; an

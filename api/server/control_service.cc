@@ -124,7 +124,10 @@ class ControlService : public wire::Control::CallbackService {
     return UnaryCall::Start(threads_, [=, this](std::stop_token) -> kiln::Status {
       StatusOr<bool> matches = WorkerMatches(parts_.worker, request->filter());
       if (!matches.ok()) return ForClients(matches.status());
-      if (*matches) FillWorker(parts_.worker, parts_.version, response->add_record());
+      if (!*matches) return OkStatus();
+      auto* record = response->add_record();
+      FillWorker(parts_.worker, parts_.version, record);
+      if (parts_.devices != nullptr) FillDevices(*parts_.devices, record);
       return OkStatus();
     });
   }

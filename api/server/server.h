@@ -39,6 +39,7 @@ struct ServerParts {
   cache::RefStore* refs = nullptr;
   Version version = {};
   WorkerFacts worker = {};
+  const worker::cdi::CdiDevices* devices = nullptr;  // may be null: there are none
 };
 
 // A certificate for a TCP address; PEM texts. With `client_ca` clients must show one.

@@ -6,6 +6,7 @@
 #include "api/server/progress_codec.h"
 #include "base/filter.h"
 #include "base/strings.h"
+#include "worker/cdi/cdi_devices.h"
 
 namespace kiln::api {
 
@@ -48,6 +49,15 @@ void FillWorker(const WorkerFacts& worker, const Version& version, wire::types::
     policy->set_minfreespace(rule.min_free_bytes);
   }
   FillVersion(version, out->mutable_buildkitversion());
+}
+
+void FillDevices(const worker::cdi::CdiDevices& devices, wire::types::WorkerRecord* out) {
+  for (const worker::cdi::Device& device : devices.List()) {
+    wire::types::CDIDevice* added = out->add_cdidevices();
+    added->set_name(device.name);
+    added->set_autoallow(device.auto_allow);
+    added->mutable_annotations()->insert(device.annotations.begin(), device.annotations.end());
+  }
 }
 
 void FillUsage(const cache::UsageRecord& record, wire::UsageRecord* out) {

@@ -25,6 +25,8 @@ Platform FromPlatform(const pb::Platform& platform);
 void FillVersion(const Version& version, moby::buildkit::v1::types::BuildkitVersion* out);
 void FillWorker(const WorkerFacts& worker, const Version& version,
                 moby::buildkit::v1::types::WorkerRecord* out);
+void FillDevices(const worker::cdi::CdiDevices& devices,
+                 moby::buildkit::v1::types::WorkerRecord* out);
 void FillUsage(const cache::UsageRecord& record, moby::buildkit::v1::UsageRecord* out);
 // Whether the record was not used for `age_limit` nanoseconds; 0: all records.
 bool OldEnough(const cache::UsageRecord& record, int64_t age_limit);

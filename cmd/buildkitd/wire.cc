@@ -29,6 +29,7 @@
 #include "oci/reference.h"
 #include "oci/registry.h"
 #include "solver/scheduler.h"
+#include "worker/cdi/cdi_devices.h"
 #include "worker/exporter/exporter_table.h"
 #include "worker/exporter/image_push.h"
 #include "worker/remotecache/registry_cache.h"
@@ -52,6 +53,10 @@ worker::exec::ExecutorOptions ExecutorOptionsOf(const Config& config) {
   options.network_mode = config.oci.network.mode;
   options.cni_config_path = config.oci.network.cni_config_path;
   options.cni_binary_dir = config.oci.network.cni_binary_path;
+  options.cni_pool_size =
+      static_cast<size_t>(std::max<int64_t>(config.oci.network.cni_pool_size, 0));
+  options.bridge_name = config.oci.network.bridge_name;
+  options.bridge_subnet = config.oci.network.bridge_subnet;
   if (config.dns) {
     options.dns = {config.dns->nameservers, config.dns->options, config.dns->search_domains};
   }
@@ -101,6 +106,7 @@ struct Daemon::Graph {
   api::LiveSessions sessions;
   std::shared_ptr<oci::Registry> registry;
   std::unique_ptr<worker::ImageResolver> image_resolver;
+  std::unique_ptr<worker::cdi::CdiDevices> devices;
   std::unique_ptr<worker::Worker> worker;
   std::unique_ptr<worker::ExporterTable> exporters;
   std::unique_ptr<worker::CacheBackends> caches;
@@ -185,6 +191,11 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
   options.refs = refs.get();
   options.sessions = &sessions;
   options.exec = ExecutorOptionsOf(config);
+  if (!config.cdi_disabled.value_or(false)) {
+    ASSIGN_OR_RETURN(devices, worker::cdi::CdiDevices::Open(config.cdi_spec_dirs,
+                                                            config.cdi_auto_allowed));
+  }
+  options.exec.cdi = devices.get();
   options.max_parallelism = static_cast<size_t>(std::max<int64_t>(config.oci.max_parallelism, 0));
   options.platforms = facts.platforms;
   worker::ImageSourceOptions images{.refs = refs.get(),
@@ -253,6 +264,7 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
     return api::CheckSourcePolicy(sessions, query);
   };
   services.dockerfile_version = DaemonVersion().dockerfile_version;
+  services.devices = devices.get();
   services.entitlements = config.entitlements;
   if (!config.cdi_disabled.value_or(false)) services.entitlements.push_back("device");
   collector = std::make_unique<control::GarbageCollector>(*refs, facts.gc_policy);
@@ -263,7 +275,8 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
            .sessions = &sessions,
            .refs = refs.get(),
            .version = DaemonVersion(),
-           .worker = std::move(facts)};
+           .worker = std::move(facts),
+           .devices = devices.get()};
   server = std::make_unique<api::Server>(parts);
 }
 

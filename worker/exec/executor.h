@@ -16,6 +16,7 @@
 
 #include "base/status.h"
 #include "cache/mount.h"
+#include "worker/cdi/cdi_devices.h"
 
 namespace kiln::worker::exec {
 
@@ -30,9 +31,12 @@ struct DnsOptions {
 struct ExecutorOptions {
   std::string root = {};                  // bundles, shared hosts and resolv.conf
   std::string binary = {};                // empty: buildkit-runc, then runc
-  std::string network_mode = "auto";      // auto | cni | host
+  std::string network_mode = "auto";      // auto | bridge | cni | host
   std::string cni_config_path = "/etc/buildkit/cni.json";
   std::string cni_binary_dir = "/opt/cni/bin";
+  size_t cni_pool_size = 0;               // namespaces made ahead
+  std::string bridge_name = "buildkit0";
+  std::string bridge_subnet = "10.10.0.0/16";
   std::optional<DnsOptions> dns = {};
   std::string cgroup_parent = {};
   std::string apparmor_profile = {};
@@ -40,6 +44,7 @@ struct ExecutorOptions {
   bool rootless = false;
   bool no_process_sandbox = false;
   std::string tracing_socket = {};        // bound into every step if set
+  const cdi::CdiDevices* cdi = nullptr;   // null: there are no devices
 };
 
 struct HostIp {
@@ -80,6 +85,7 @@ struct ProcessMeta {
   bool remove_stubs_recursive = false;
   bool tty = false;                        // a terminal; only for attached processes
   std::vector<int> valid_exit_codes = {};  // empty: only 0
+  std::vector<cdi::DeviceRequest> devices = {};  // as granted
 };
 
 // A mount of the container, made when the container is.

@@ -1,7 +1,11 @@
 #include "worker/exec/network.h"
 
+#include <cstdlib>
+
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strings.h"
+#include "worker/exec/cni_network.h"
 
 namespace kiln::worker::exec {
 namespace {
@@ -33,19 +37,18 @@ std::unique_ptr<NetworkProvider> MakeNoNetwork() { return std::make_unique<Fixed
 
 StatusOr<std::unique_ptr<NetworkProvider>> OpenDefaultNetwork(const ExecutorOptions& options) {
   const std::string& mode = options.network_mode;
-  if (mode == "host") {
-    return MakeHostNetwork();
+  if (mode == "host") return MakeHostNetwork();
+  if (mode == "cni") return OpenCniNetwork(options);
+  if (mode == "bridge") return OpenBridgeNetwork(options);
+  if (mode != "auto" && !mode.empty()) {
+    return InvalidArgumentError(StrCat("invalid network mode: ", Quote(mode)));
   }
-  if (mode == "cni" || mode == "bridge") {
-    return OpenCniNetwork(options.root, options.cni_config_path, options.cni_binary_dir);
-  }
-  if (mode == "auto" || mode.empty()) {
-    if (PathExists(options.cni_config_path)) {
-      return OpenCniNetwork(options.root, options.cni_config_path, options.cni_binary_dir);
-    }
-    return MakeHostNetwork();
-  }
-  return InvalidArgumentError(StrCat("invalid network mode: ", Quote(mode)));
+  const char* text = std::getenv("BUILDKIT_NETWORK_BRIDGE_AUTO");
+  bool bridge = false;
+  if (text != nullptr && ParseBool(text, &bridge) && bridge) return OpenBridgeNetwork(options);
+  if (PathExists(options.cni_config_path)) return OpenCniNetwork(options);
+  log::Warning("using host network as the default");
+  return MakeHostNetwork();
 }
 
 }  // namespace kiln::worker::exec

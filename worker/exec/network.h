@@ -26,12 +26,8 @@ class NetworkProvider {
 
 std::unique_ptr<NetworkProvider> MakeHostNetwork();
 std::unique_ptr<NetworkProvider> MakeNoNetwork();
-// Reads the configuration, removes namespaces that an earlier process left under
-// `root`, and sets one namespace up and down as a check.
-StatusOr<std::unique_ptr<NetworkProvider>> OpenCniNetwork(const std::string& root,
-                                                          const std::string& config_path,
-                                                          const std::string& binary_dir);
-// By mode: "auto" and "" take CNI if its configuration is there, else the host's.
+// By mode: "auto" and "" take CNI if its configuration is there (the bridge if
+// BUILDKIT_NETWORK_BRIDGE_AUTO says so), else the host's.
 StatusOr<std::unique_ptr<NetworkProvider>> OpenDefaultNetwork(const ExecutorOptions& options);
 
 }  // namespace kiln::worker::exec

@@ -267,6 +267,13 @@ class RuncExecutor : public Executor {
                   const RunMode& mode, std::stop_token stop) {
     ASSIGN_OR_RETURN(input.user, FindUser(tree, input.meta->user));
     RETURN_IF_ERROR(CheckSecurity(*input.meta));
+    cdi::ContainerEdits edits;
+    if (options_.cdi != nullptr && !input.meta->devices.empty()) {
+      StatusOr<cdi::ContainerEdits> found = options_.cdi->EditsFor(input.meta->devices);
+      if (!found.ok()) return Annotate(found.status(), "CDI device injection failed");
+      edits = *std::move(found);
+      input.edits = &edits;
+    }
     ContainerMounts made(JoinPath(bundle.path(), "mounts"));
     for (const ContainerMount& mount : mounts) {
       RETURN_IF_ERROR(made.Add(mount));

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "worker/exec/container_edits.h"
 #include "worker/exec/seccomp_profile.h"
 
 namespace kiln::worker::exec {
@@ -71,7 +72,9 @@ std::vector<SpecMount> AllMounts(const SpecInput& input) {
     }
     mounts.push_back(std::move(mount));
   };
-  for (SpecMount& mount : BaseMounts(input)) add(std::move(mount));
+  std::vector<SpecMount> base = BaseMounts(input);
+  if (input.edits != nullptr) EditMounts(*input.edits, &base);
+  for (SpecMount& mount : base) add(std::move(mount));
   for (const SpecMount& mount : input.mounts) add(mount);
   if (!input.tracing_socket.empty()) {
     add(Make(std::string(kTracingSocketPath), "bind", input.tracing_socket, {"ro", "rbind"}));
@@ -87,9 +90,9 @@ std::vector<SpecMount> AllMounts(const SpecInput& input) {
 ordered_json MountsJson(const SpecInput& input) {
   ordered_json out = ordered_json::array();
   for (const SpecMount& mount : AllMounts(input)) {
-    ordered_json entry = {{"destination", mount.destination},
-                          {"type", mount.mount.type},
-                          {"source", mount.mount.source}};
+    ordered_json entry = {{"destination", mount.destination}};
+    if (!mount.mount.type.empty()) entry["type"] = mount.mount.type;
+    entry["source"] = mount.mount.source;
     if (!mount.mount.options.empty()) entry["options"] = mount.mount.options;
     out.push_back(std::move(entry));
   }
@@ -281,6 +284,7 @@ std::string MakeRuntimeSpec(const SpecInput& input) {
       {"hostname", input.meta->hostname.empty() ? "buildkitsandbox" : input.meta->hostname},
       {"mounts", MountsJson(input)},
       {"linux", LinuxJson(input)}};
+  if (input.edits != nullptr) EditSpec(*input.edits, &spec);
   // Arguments and environment may hold any bytes; the runtime gets what JSON can say of them.
   return spec.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

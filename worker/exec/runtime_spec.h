@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "cache/mount.h"
+#include "worker/cdi/cdi_spec.h"
 #include "worker/exec/executor.h"
 
 namespace kiln::worker::exec {
@@ -41,6 +42,7 @@ struct SpecInput {
   std::string resolv_conf;
   NetworkNamespace network = {};
   std::vector<SpecMount> mounts = {};     // in the order in which they are made
+  const cdi::ContainerEdits* edits = nullptr;  // of its devices; may be null
   std::string cgroup_parent = {};         // the daemon's; the step's own wins
   std::string apparmor_profile = {};
   std::string architecture = "amd64";

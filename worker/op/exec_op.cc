@@ -123,6 +123,9 @@ class ExecOp : public solver::Op {
     if (vertex_->metadata->has_linux_resources()) {
       meta.limits = LimitsOf(vertex_->metadata->linux_resources());
     }
+    for (const pb::CDIDevice& device : op_.cdidevices()) {
+      meta.devices.push_back({device.name(), device.optional()});
+    }
     if (from.has_proxy_env()) AddProxies(from.proxy_env(), &meta.env);
     bool has_path = std::any_of(meta.env.begin(), meta.env.end(), [](const std::string& entry) {
       return entry.starts_with("PATH=");
