@@ -93,7 +93,7 @@ StatusOr<Remote> RefCore::GetRemote(const StatePtr& state, bool create,
                                     const CompressionOptions& compression, std::stop_token stop) {
   auto source = std::make_shared<RefBlobSource>(state);  // protects what is made from here on
   std::vector<RecordPtr> layers = LayersOf(state->record);
-  {
+  if (create) {  // who only asks what there is must not take a local source from its next build
     std::lock_guard lock(mutex_);
     FinalizeLocked(state->record);
   }
