@@ -1,18 +1,27 @@
 // The LayerCodec over oci/layer and oci/compress: nothing but pipes.
 #include "cache/layer_codec.h"
 
+#include <algorithm>
+
+#include "cache/content/estargz_blob.h"
 #include "oci/compress.h"
 #include "oci/layer.h"
 
 namespace kiln::cache {
 namespace {
 
-oci::ReadFn ReadBlobFn(const BlobReader& blob) {
-  return [&blob, offset = uint64_t{0}](std::span<char> buffer) mutable -> StatusOr<size_t> {
+oci::ReadFn ReadBlobFn(const BlobReader& blob, uint64_t end) {
+  return [&blob, end, offset = uint64_t{0}](std::span<char> buffer) mutable -> StatusOr<size_t> {
+    buffer = buffer.first(std::min<uint64_t>(buffer.size(), end - offset));
     ASSIGN_OR_RETURN(size_t count, blob.ReadAt(offset, std::as_writable_bytes(buffer)));
     offset += count;
     return count;
   };
+}
+
+StatusOr<oci::ReadFn> ReadArchiveOf(const BlobReader& blob) {
+  ASSIGN_OR_RETURN(std::optional<uint64_t> toc, TocOffsetOf(blob));
+  return oci::Decompress(ReadBlobFn(blob, toc.value_or(blob.size())));
 }
 
 oci::ReadFn Stoppable(oci::ReadFn in, std::stop_token stop) {
@@ -31,7 +40,7 @@ StatusOr<UnpackedLayer> Unpack(const BlobReader& blob, const UnpackTarget& targe
   options.user_xattr = target.user_xattr;
   options.stop = stop;
   // Decompression runs ahead of the writing of files.
-  oci::ReadFn tar = oci::ReadAhead(oci::Decompress(ReadBlobFn(blob)));
+  oci::ReadFn tar = oci::ReadAhead(oci::Decompress(ReadBlobFn(blob, UINT64_MAX)));
   StatusOr<oci::AppliedLayer> applied = oci::ApplyLayer(tar, target.dir, options);
   bool missed_link = !applied.ok() && IsNotFound(applied.status()) && target.parents.empty();
   if (missed_link && !target.whole) return UnpackedLayer{{}, true};
@@ -55,6 +64,8 @@ StatusOr<PackedLayer> Store(const CompressionOptions& compression, ContentStore&
   expected.media_type = std::string(oci::LayerMediaType(compression.type, true));
   expected.size = -1;
   ASSIGN_OR_RETURN(packed.blob, writer->Commit(expected));
+  packed.blob.annotations = compressor->Notes();
+  if (std::optional<Digest> whole = compressor->WholeDigest()) packed.diff_id = DiffId{*whole};
   return packed;
 }
 
@@ -73,7 +84,8 @@ StatusOr<PackedLayer> Convert(const BlobReader& blob, const CompressionOptions& 
                               ContentStore& content, std::stop_token stop) {
   return Store(compression, content, [&](const oci::WriteFn& out) -> StatusOr<DiffId> {
     oci::DigestingWriter digest(out);
-    oci::ReadFn tar = Stoppable(oci::Decompress(ReadBlobFn(blob)), stop);
+    ASSIGN_OR_RETURN(oci::ReadFn archive, ReadArchiveOf(blob));
+    oci::ReadFn tar = Stoppable(std::move(archive), stop);
     ASSIGN_OR_RETURN(int64_t copied, oci::Copy(tar, [&](std::string_view bytes) {
                        return digest.Write(bytes);
                      }));

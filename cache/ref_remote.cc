@@ -2,11 +2,15 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "cache/content/estargz_blob.h"
 #include "cache/ref_core.h"
 #include "oci/compress.h"
 
 namespace kiln::cache {
 namespace {
+
+// Of a variant whose archive is not that of the record's blob.
+constexpr const char* kOwnDiffId = "kiln/diff-id";
 
 // The content store first, then wherever lazy layers come from. Keeps its ref, and
 // so the blobs, alive.
@@ -68,7 +72,7 @@ StatusOr<oci::Descriptor> RefCore::BlobOf(const RecordPtr& layer, const Sources&
                                           std::stop_token stop) {
   RecordRow row = RowOf(layer);
   auto wanted = [&](const oci::Descriptor& blob) {
-    return oci::CompressionOf(blob.media_type) == compression.type;
+    return CompressionOfBlob(content, blob) == compression.type;
   };
   if (!compression.force || wanted(*row.blob)) return *row.blob;
   std::lock_guard work(layer->work);
@@ -77,9 +81,14 @@ StatusOr<oci::Descriptor> RefCore::BlobOf(const RecordPtr& layer, const Sources&
     if (wanted(variant) && content.Stat(variant.digest).ok()) return variant;
   }
   RETURN_IF_ERROR(PullBlob(*row.blob, sources, stop));
+  if (wanted(*row.blob)) return *row.blob;  // seen only now that it is here
   ASSIGN_OR_RETURN(std::unique_ptr<BlobReader> blob, content.Open(row.blob->digest));
   ASSIGN_OR_RETURN(PackedLayer packed,
                    options_.codec.convert(*blob, compression, content, stop));
+  // eStargz has more in its archive than others.
+  if (packed.diff_id.digest != row.diff_id.digest) {
+    packed.blob.annotations[kOwnDiffId] = packed.diff_id.digest.text();
+  }
   Update(layer, [&](RecordRow& done) {
     std::erase_if(done.variants, wanted);
     done.variants.push_back(packed.blob);
@@ -128,6 +137,10 @@ StatusOr<Remote> RefCore::GetRemote(const StatePtr& state, bool create,
     // A blob in another compression is not the one that was made then.
     Time created = blobs[i].digest == done.blob->digest ? done.created : Time{};
     Layer layer{std::move(blobs[i]), done.diff_id, done.description, created};
+    if (auto own = layer.blob.annotations.find(kOwnDiffId); own != layer.blob.annotations.end()) {
+      layer.diff_id = DiffId{Digest::Trusted(own->second)};
+      layer.blob.annotations.erase(own);
+    }
     layer.blob.media_type =
         oci::ConvertLayerMediaType(layer.blob.media_type, compression.oci_types);
     remote.layers.push_back(std::move(layer));

@@ -13,6 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/strings.h"
+#include "oci/estargz.h"
+
 namespace kiln::oci {
 namespace {
 
@@ -34,11 +37,6 @@ std::string GzipMember(libdeflate_compressor* deflate, std::string_view bytes) {
   std::string out(libdeflate_gzip_compress_bound(deflate, bytes.size()), '\0');
   out.resize(libdeflate_gzip_compress(deflate, bytes.data(), bytes.size(), out.data(), out.size()));
   return out;
-}
-
-int DeflateLevel(std::optional<int> level) {
-  if (!level || *level == -1) return 6;
-  return std::clamp(*level, 0, 9);
 }
 
 // Members are compressed by threads that start with the second one, and written in order.
@@ -191,10 +189,15 @@ constexpr std::array<TypePair, 5> kLayerTypes = {{
 
 }  // namespace
 
+int DeflateLevel(std::optional<int> level) {
+  if (!level || *level == -1) return 6;
+  return std::clamp(*level, 0, 9);
+}
+
 std::unique_ptr<Compressor> NewCompressor(Compression type, std::optional<int> level, WriteFn out) {
   switch (type) {
-    case Compression::kGzip:
-    case Compression::kEstargz: return std::make_unique<GzipCompressor>(level, std::move(out));
+    case Compression::kEstargz: return NewEstargzCompressor(level, std::move(out));
+    case Compression::kGzip: return std::make_unique<GzipCompressor>(level, std::move(out));
     case Compression::kZstd: return std::make_unique<ZstdCompressor>(level, std::move(out));
     case Compression::kUncompressed:
     case Compression::kUnknown: break;
@@ -220,6 +223,11 @@ std::string ConvertLayerMediaType(std::string_view media_type, bool oci_types) {
     }
   }
   return std::string(media_type);
+}
+
+std::string DistributableLayerMediaType(std::string_view media_type) {
+  std::string type = ReplaceAll(media_type, "layer.nondistributable.", "layer.");
+  return ReplaceAll(type, "rootfs.foreign.diff.", "rootfs.diff.");
 }
 
 bool IsIndexType(std::string_view media_type) {

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/digest.h"
@@ -24,11 +26,18 @@ class Compressor {
   virtual Status Write(std::string_view bytes) = 0;
   // Writes what is left. Required once; nothing may follow.
   virtual Status Finish() = 0;
+  // What a descriptor of the stream has to say, once it is finished.
+  virtual std::map<std::string, std::string> Notes() const { return {}; }
+  // Of all that the stream decompresses to, if that is more than was written.
+  virtual std::optional<Digest> WholeDigest() const { return std::nullopt; }
 };
 
 // `level` in the terms of the format (gzip 0-9 or -1, zstd 0-22); default if unset.
-// kEstargz is written as gzip. `out` is only called from Write and Finish.
+// kEstargz takes nothing but a tar (see estargz.h). `out` is only called from Write and Finish.
 std::unique_ptr<Compressor> NewCompressor(Compression type, std::optional<int> level, WriteFn out);
+
+// libdeflate's level for a level of gzip.
+int DeflateLevel(std::optional<int> level);
 
 // Decompresses whatever `in` holds. Errors are DATA_LOSS.
 ReadFn Decompress(ReadFn in);
@@ -58,5 +67,7 @@ class DigestingWriter {
 std::string_view LayerMediaType(Compression type, bool oci_types);
 // The same layer under the OCI's or docker's name; unknown types stay as they are.
 std::string ConvertLayerMediaType(std::string_view media_type, bool oci_types);
+// The same layer without the mark that it must not be passed on.
+std::string DistributableLayerMediaType(std::string_view media_type);
 
 }  // namespace kiln::oci

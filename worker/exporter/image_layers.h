@@ -20,6 +20,12 @@ struct ImageLayer {
 };
 
 // Makes the blobs that do not exist yet. Blocking.
+// Drops what a base image's manifest said of its layers, but for eStargz's own notes.
+void DropForeignNotes(std::map<std::string, std::string>* annotations);
+
+// Layers that others may pull from here, instead of from the place their base named.
+void MakeDistributable(std::vector<ImageLayer>& layers);
+
 StatusOr<std::vector<ImageLayer>> ExportLayers(const cache::Ref& ref,
                                                const cache::CompressionOptions& compression,
                                                std::stop_token stop);
@@ -33,6 +39,7 @@ Status RewriteLayers(cache::ContentStore& store, const cache::CompressionOptions
                      std::vector<ImageLayer>& layers);
 
 // A blob as a stream.
-oci::ReadFn ReadBlobStream(std::shared_ptr<cache::BlobReader> reader);
+oci::ReadFn ReadBlobStream(std::shared_ptr<cache::BlobReader> reader,
+                           uint64_t end = UINT64_MAX);
 
 }  // namespace kiln::worker
