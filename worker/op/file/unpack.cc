@@ -80,7 +80,6 @@ class Extraction {
         ::archive_entry_hardlink(entry) == nullptr && ::archive_entry_filetype(entry) == AE_IFDIR;
     RETURN_IF_ERROR(MakeRoom(parent, path, is_dir));
     RETURN_IF_ERROR(Create(entry, parent, path));
-    if (::archive_entry_hardlink(entry) != nullptr) return OkStatus();
     return SetAttributes(entry, parent, path, is_dir);
   }
 
@@ -140,12 +139,17 @@ class Extraction {
                                         static_cast<uint32_t>(::archive_entry_gid(entry))});
     RETURN_IF_ERROR(SetOwner(dir, parent.name, owner, path));
     SetXattrs(entry, parent);
-    const bool is_link = ::archive_entry_filetype(entry) == AE_IFLNK;
-    if (!is_link &&
+    // The entry of a hard link has attributes of its own, which are the file's from now on.
+    struct stat st = {};
+    if (::fstatat(dir, parent.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      return ErrnoStatus(errno, StrCat("lstat ", path));
+    }
+    if (!S_ISLNK(st.st_mode) &&
         ::fchmodat(dir, parent.name.c_str(), ::archive_entry_mode(entry) & 07777, 0) != 0) {
       return ErrnoStatus(errno, StrCat("chmod ", path));
     }
     timespec time = {::archive_entry_mtime(entry), ::archive_entry_mtime_nsec(entry)};
+    if (time.tv_sec < 0) time = {};  // as the reference has it
     if (is_dir) {
       dir_times_.push_back({path, time});
       return OkStatus();
