@@ -237,12 +237,18 @@ class HttpInstance : public SourceInstance {
   // Once per build and URL.
   StatusOr<Resolved> Resolve(solver::JobContext& context) {
     std::string memo = StrCat("http:", UrlHash(id_));
+    bool first = false;
     ASSIGN_OR_RETURN(std::string text, context.Memo(memo, [&]() -> StatusOr<std::string> {
+      first = true;
       ASSIGN_OR_RETURN(Resolved resolved, Ask(context));
       return ResolvedText(resolved);
     }));
     ASSIGN_OR_RETURN(Resolved resolved, ParseResolved(text));
     if (!id_.checksum.empty() && resolved.digest != id_.checksum) {
+      if (first) {
+        return DataLossError(
+            StrCat("digest mismatch ", resolved.digest.text(), ": ", id_.checksum.text()));
+      }
       return DataLossError(StrCat("digest mismatch for ", id_.url, ": ", resolved.digest.text(),
                                   " (expected: ", id_.checksum.text(), ")"));
     }
