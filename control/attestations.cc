@@ -13,6 +13,7 @@
 #include "solver/cache_export.h"
 #include "worker/exporter/attestation.h"
 #include "worker/exporter/export_options.h"
+#include "worker/exporter/image_layers.h"
 
 namespace kiln::control {
 namespace {
@@ -59,10 +60,7 @@ std::vector<oci::Descriptor> ChainOf(const cache::Remote& remote) {
   std::vector<oci::Descriptor> chain;
   for (const cache::Layer& layer : remote.layers) {
     oci::Descriptor blob = layer.blob;
-    std::erase_if(blob.annotations, [](const auto& entry) {
-      return entry.first == "containerd.io/uncompressed" || entry.first == "buildkit/createdat" ||
-             entry.first.starts_with("containerd.io/distribution.source.");
-    });
+    worker::DropForeignNotes(&blob.annotations);
     chain.push_back(std::move(blob));
   }
   return chain;
@@ -141,7 +139,7 @@ StatusOr<std::function<StatusOr<std::string>()>> PredicateMaker(
   return std::function<StatusOr<std::string>()>([=]() -> StatusOr<std::string> {
     RunFacts run{.invocation_id = build->unique_id,
                  .started = build->started,
-                 .finished = Now(),
+                 .finished = build->Finished(),
                  .compatibility_version = build->request.compatibility_version,
                  .layers = {}};
     if (own.max) RETURN_IF_ERROR(AddLayers(*build, *predicate, reference, &run));

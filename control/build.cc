@@ -26,7 +26,14 @@ Status CheckCompatibilityVersion(int version) {
   for (int known : kCompatibilityVersions) {
     if (version == known) return OkStatus();
   }
-  return InvalidArgumentError(StrCat("unsupported compatibility version ", version));
+  constexpr int kNewest = kCompatibilityVersions[std::size(kCompatibilityVersions) - 1];
+  std::string text = StrCat("unsupported compatibility-version ", version);
+  if (version > kNewest) {
+    return UnknownError(StrCat(text, ": upgrade buildkit (max supported: ", kNewest, ")"));
+  }
+  std::vector<std::string> known;
+  for (int one : kCompatibilityVersions) known.push_back(StrCat(one));
+  return UnknownError(StrCat(text, " (supported: [", StrJoin(known, " "), "])"));
 }
 
 // Registers a build with the scheduler for as long as it lives.

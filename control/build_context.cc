@@ -146,6 +146,12 @@ Status CheckEntitlements(pb::Op* op, const Entitlements& granted, const CdiDevic
   return GrantDevices(granted.devices, devices, op->mutable_exec());
 }
 
+Time BuildContext::Finished() {
+  std::lock_guard lock(mutex_);
+  if (!finished_.set()) finished_ = Now();
+  return finished_;
+}
+
 std::shared_ptr<solver::CacheSource> BuildContext::CacheSourceFor(
     const frontend::CacheImport& import) {
   std::lock_guard lock(mutex_);

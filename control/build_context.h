@@ -46,11 +46,15 @@ struct BuildContext {
   std::string unique_id = NewId();  // of this run, for provenance
   Time started = Now();
 
+  // When the results were there: the first call decides, and all documents say the same.
+  Time Finished();
+
   // The source of an import, one object per build and name. Never null.
   std::shared_ptr<solver::CacheSource> CacheSourceFor(const frontend::CacheImport& import);
 
  private:
   std::mutex mutex_;
+  Time finished_;
   std::map<std::string, std::shared_ptr<solver::CacheSource>> cache_sources_;
 };
 using BuildContextPtr = std::shared_ptr<BuildContext>;

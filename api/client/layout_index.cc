@@ -121,6 +121,8 @@ Status LayoutIndex::Put(const std::string& descriptor, const std::vector<LayoutN
     std::string ref = name.is_tag ? name.value : TagOf(name.value);
     if (!image.empty()) entry["annotations"][kImageName] = image;
     entry["annotations"][kRefName] = ref;
+    // Sorted, as all annotations are.
+    entry["annotations"] = json(nlohmann::json(entry["annotations"]));
     json kept = json::array();
     for (json& old : index["manifests"]) {
       if (Annotation(old, kRefName) != ref || Annotation(old, kImageName) != image) {

@@ -30,6 +30,12 @@ Status Typed(const Status& status) {
     return WithMessage(status,
                        StrCat("unsupported frontend capability ", cap.name(), ": ", status.message()));
   }
+  errdefs::CompatibilityFeature feature;
+  detail = status.FindDetail("github.com/moby/buildkit/errdefs.CompatibilityFeature+json");
+  if (detail != nullptr && feature.ParseFromString(detail->bytes)) {
+    return WithMessage(status, StrCat("unsupported compatibility-version ", feature.version(),
+                                      " feature ", feature.feature(), ": ", status.message()));
+  }
   return status;
 }
 

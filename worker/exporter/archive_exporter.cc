@@ -24,11 +24,13 @@ StatusOr<std::vector<std::string>> NormalizedNames(const std::string& text) {
 
 class ArchiveExporter : public Exporter {
  public:
-  ArchiveExporter(ExporterTableOptions table, std::string variant, ImageOptions options, bool tar)
+  ArchiveExporter(ExporterTableOptions table, std::string variant, ImageOptions options, bool tar,
+                  Attrs metadata)
       : table_(std::move(table)),
         variant_(std::move(variant)),
         options_(std::move(options)),
-        tar_(tar) {}
+        tar_(tar),
+        metadata_(std::move(metadata)) {}
 
   std::string name() const override {
     return StrCat("exporting to ", variant_, " image format");
@@ -46,6 +48,7 @@ class ArchiveExporter : public Exporter {
   std::string variant_;
   ImageOptions options_;
   bool tar_;
+  Attrs metadata_;
 };
 
 StatusOr<Attrs> ArchiveExporter::Export(const ExportSource& source,
@@ -56,8 +59,11 @@ StatusOr<Attrs> ArchiveExporter::Export(const ExportSource& source,
   }
   ImageOptions options = options_;
   int version = context.compatibility_version == 0 ? 30 : context.compatibility_version;
-  Attrs metadata = source.metadata;
+  // Attributes of nobody are the result's metadata, where they may be annotations as well.
+  Attrs metadata = metadata_;
+  metadata.insert(source.metadata.begin(), source.metadata.end());
   RETURN_IF_ERROR(TakeAnnotations(metadata, options.annotations));
+  options.metadata = metadata;
   bool oci_types = !docker || version >= 30 || !source.attestations.empty();
   RETURN_IF_ERROR(CompleteImageOptions(options, oci_types, version));
   ASSIGN_OR_RETURN(CommittedImage image,
@@ -69,7 +75,7 @@ StatusOr<Attrs> ArchiveExporter::Export(const ExportSource& source,
     if (options.epoch) {
       epoch = *options.epoch;
     } else {
-      ASSIGN_OR_RETURN(epoch, SourceEpoch(source.metadata, ""));
+      ASSIGN_OR_RETURN(epoch, SourceEpoch(metadata, ""));
     }
     if (epoch) time = Time::FromSeconds(*epoch);
     annotations["org.opencontainers.image.created"] = FormatRfc3339(time);
@@ -81,8 +87,8 @@ StatusOr<Attrs> ArchiveExporter::Export(const ExportSource& source,
   }
   response["containerimage.descriptor"] = Base64Encode(oci::DescriptorJson(image.descriptor));
   std::string given = options_.name;
-  auto named = source.metadata.find("image.name");
-  if (given == "*" && named != source.metadata.end()) given = named->second;
+  auto named = metadata.find("image.name");
+  if (given == "*" && named != metadata.end()) given = named->second;
   ASSIGN_OR_RETURN(std::vector<std::string> names, NormalizedNames(given));
   if (!names.empty()) response["image.name"] = StrJoin(names, ",");
   ASSIGN_OR_RETURN(ClientSessionPtr session, ExportSession(table_, context));
@@ -127,8 +133,12 @@ StatusOr<std::unique_ptr<Exporter>> NewArchiveExporter(const ExporterTableOption
   ASSIGN_OR_RETURN(ImageOptions options, TakeImageOptions(attrs));
   bool tar = true;
   auto found = attrs.find("tar");
-  if (found != attrs.end()) RETURN_IF_ERROR(ParseFlag("tar", found->second, &tar));
-  return std::make_unique<ArchiveExporter>(table, std::move(variant), std::move(options), tar);
+  if (found != attrs.end()) {
+    RETURN_IF_ERROR(ParseFlag("tar", found->second, &tar));
+    attrs.erase(found);
+  }
+  return std::make_unique<ArchiveExporter>(table, std::move(variant), std::move(options), tar,
+                                           std::move(attrs));
 }
 
 }  // namespace kiln::worker

@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/go_json.h"
 #include "base/strings.h"
-#include "oci/image_config.h"
 #include "oci/manifest.h"
 #include "oci/purl.h"
 #include "oci/tar.h"
@@ -30,14 +29,16 @@ const Platform kUnknown{"unknown", "unknown", "", "", {}};
 
 // For readers that take every manifest for an image.
 std::string ConfigOf(const std::vector<Descriptor>& statements) {
-  oci::Image image;
-  image.platform = kUnknown;
-  image.rootfs_type = "layers";
-  image.diff_ids.emplace();
-  for (const Descriptor& statement : statements) {
-    image.diff_ids->push_back(statement.digest.text());
-  }
-  return oci::ImageJson(image);
+  std::vector<std::string> diff_ids;
+  for (const Descriptor& statement : statements) diff_ids.push_back(statement.digest.text());
+  GoJsonObject rootfs, image;
+  rootfs.String("type", "layers");
+  rootfs.Raw("diff_ids", GoJsonArray(diff_ids));
+  image.String("architecture", kUnknown.architecture);
+  image.String("os", kUnknown.os);
+  image.Raw("config", "{}");
+  image.Raw("rootfs", rootfs.Finish());
+  return image.Finish();
 }
 
 StatusOr<std::vector<StatementSubject>> SubjectsOf(const AttestationManifestOptions& options) {

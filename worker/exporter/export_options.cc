@@ -180,18 +180,17 @@ StatusOr<std::optional<int64_t>> SourceEpoch(const Attrs& metadata, std::string_
   return epoch;
 }
 
-StatusOr<ImageOptions> TakeImageOptions(Attrs& attrs) {
-  ImageOptions options;
+StatusOr<ImageOptions> TakeImageOptions(Attrs& attrs, ImageOptions defaults) {
+  ImageOptions options = std::move(defaults);
   RETURN_IF_ERROR(TakeAnnotations(attrs, options.annotations));
   RETURN_IF_ERROR(TakeEpoch(attrs, options.epoch));
   RETURN_IF_ERROR(ParseCompression(attrs, options.compression));
   bool flag = false;
-  bool ignored = false;
   for (auto it = attrs.begin(); it != attrs.end();) {
     const auto& [key, value] = *it;
-    bool* target = key == "force-inline-attestations" ? &options.force_inline_attestations
-                   : key == "prefer-nondist-layers"   ? &ignored
-                   : key == "rewrite-timestamp"       ? &options.rewrite_timestamp
+    bool* target = key == "attestation-inline"      ? &options.force_inline_attestations
+                   : key == "prefer-nondist-layers" ? &options.prefer_nondistributable
+                   : key == "rewrite-timestamp"     ? &options.rewrite_timestamp
                    : key == "oci-mediatypes" || key == "oci-artifact" ? &flag
                                                                       : nullptr;
     if (target != nullptr) {

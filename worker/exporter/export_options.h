@@ -45,9 +45,11 @@ struct ImageOptions {
   EpochOption epoch;
   bool force_inline_attestations = false;
   bool rewrite_timestamp = false;
+  bool prefer_nondistributable = false;
+  std::optional<Attrs> metadata = {};  // instead of the source's own
 };
-// Takes what it knows from `attrs`.
-StatusOr<ImageOptions> TakeImageOptions(Attrs& attrs);
+// Takes what it knows from `attrs`; `defaults` are for what they do not say.
+StatusOr<ImageOptions> TakeImageOptions(Attrs& attrs, ImageOptions defaults = {});
 // Fills in what depends on the build, and checks for conflicts.
 Status CompleteImageOptions(ImageOptions& options, bool default_oci_types, int compatibility);
 

@@ -27,12 +27,26 @@ Attrs WithoutInternal(const Attrs& annotations, bool oci_types) {
   return kept;
 }
 
+// With errdefs.CompatibilityFeature{version = 1, feature = 2}; both are small.
+Status UnsupportedFeature(int version, const std::string& feature) {
+  Status status = UnknownError(
+      StrCat("unsupported compatibility-version ", version, " feature ", feature));
+  std::string bytes = {'\x08', static_cast<char>(version), '\x12',
+                       static_cast<char>(feature.size())};
+  status.AddDetail("github.com/moby/buildkit/errdefs.CompatibilityFeature+json", bytes + feature);
+  return status;
+}
+
 // Commits one image or several under an index. One use.
 class Commit {
  public:
   Commit(cache::RefStore& refs, const ExportSource& source, const ImageOptions& options,
          const ExportContext& context)
-      : refs_(refs), source_(source), options_(options), context_(context) {
+      : refs_(refs),
+        source_(source),
+        options_(options),
+        context_(context),
+        metadata_(options.metadata ? *options.metadata : source.metadata) {
     image_.hold = refs.content().Hold();
     image_.blobs = std::make_shared<ImageBlobs>(refs.content());
   }
@@ -65,6 +79,7 @@ class Commit {
   const ExportSource& source_;
   const ImageOptions& options_;
   const ExportContext& context_;
+  const Attrs& metadata_;
   std::map<std::string, std::string> inline_caches_;  // by platform id
   CommittedImage image_;
 };
@@ -72,10 +87,9 @@ class Commit {
 Status Commit::Check(std::string_view exporter_type) const {
   int version = context_.compatibility_version;
   if (version == 10 && options_.compression.type == oci::Compression::kZstd) {
-    return InvalidArgumentError(StrCat("unsupported compatibility-version ", version, " feature ",
-                                       exporter_type, " exporter compression=zstd"));
+    return UnsupportedFeature(version, StrCat(exporter_type, " exporter compression=zstd"));
   }
-  if (!source_.refs.empty() && !source_.metadata.contains("refs.platforms")) {
+  if (!source_.refs.empty() && !metadata_.contains("refs.platforms")) {
     return UnknownError("unable to export multiple refs, missing platforms mapping");
   }
   for (const auto& [platform, part] : options_.annotations) {
@@ -96,7 +110,7 @@ Status Commit::Check(std::string_view exporter_type) const {
 
 StatusOr<CommittedImage> Commit::Run(std::string_view exporter_type) {
   RETURN_IF_ERROR(Check(exporter_type));
-  ASSIGN_OR_RETURN(std::vector<ExportPlatform> platforms, ParsePlatforms(source_.metadata));
+  ASSIGN_OR_RETURN(std::vector<ExportPlatform> platforms, ParsePlatforms(metadata_));
   RETURN_IF_ERROR(WantsIndex(platforms) ? Multiple(platforms) : Single(platforms));
   return std::move(image_);
 }
@@ -122,7 +136,10 @@ StatusOr<std::optional<Descriptor>> Commit::Attest(const ExportPlatform& platfor
   std::vector<const ExportAttestation*> attestations;
   for (const ExportAttestation& attestation : found->second) attestations.push_back(&attestation);
   ASSIGN_OR_RETURN(auto attested, Unbundle(attestations, refs_.temp_dir(), context_.stop));
+  bool has_ref = false;
+  const cache::Ref* ref = FindRef(source_, platform.id, &has_ref);
   for (AttestedPredicate& one : attested) {
+    if (ref == nullptr) break;  // what was scanned has no files
     RETURN_IF_ERROR(SupplementSbom(*image_.blobs, layers, &one));
   }
   ASSIGN_OR_RETURN(Descriptor written,
@@ -137,7 +154,7 @@ StatusOr<std::optional<Descriptor>> Commit::Attest(const ExportPlatform& platfor
 
 StatusOr<std::optional<int64_t>> Commit::EpochOf(std::string_view platform_id) const {
   if (options_.epoch) return *options_.epoch;
-  return SourceEpoch(source_.metadata, platform_id);
+  return SourceEpoch(metadata_, platform_id);
 }
 
 StatusOr<std::vector<ImageLayer>> Commit::LayersOf(const cache::Ref* ref,
@@ -146,6 +163,7 @@ StatusOr<std::vector<ImageLayer>> Commit::LayersOf(const cache::Ref* ref,
   std::vector<ImageLayer> layers;
   if (ref != nullptr) {
     ASSIGN_OR_RETURN(layers, ExportLayers(*ref, options_.compression, context_.stop));
+    if (!options_.prefer_nondistributable) MakeDistributable(layers);
   }
   if (options_.rewrite_timestamp && epoch) {
     std::vector<std::string> base;
@@ -168,7 +186,7 @@ Status Commit::Single(const std::vector<ExportPlatform>& platforms) {
   bool found = false;
   const cache::Ref* ref = FindRef(source_, platform.id, &found);
   ASSIGN_OR_RETURN(std::optional<int64_t> epoch, EpochOf(platform.id));
-  std::string base = PlatformValue(source_.metadata, "containerimage.base.config", platform.id);
+  std::string base = PlatformValue(metadata_, "containerimage.base.config", platform.id);
   std::vector<ImageLayer> layers;
   {
     ProgressLine line(context_, "exporting layers");
@@ -198,7 +216,7 @@ Status Commit::Multiple(const std::vector<ExportPlatform>& platforms) {
         return UnknownError(StrCat("failed to find ref for ID ", platform.id));
       }
       ASSIGN_OR_RETURN(std::optional<int64_t> epoch, EpochOf(platform.id));
-      std::string base = PlatformValue(source_.metadata, "containerimage.base.config", platform.id);
+      std::string base = PlatformValue(metadata_, "containerimage.base.config", platform.id);
       ASSIGN_OR_RETURN(auto own, LayersOf(ref, base, epoch));
       layers.push_back(std::move(own));
     }
@@ -249,11 +267,11 @@ StatusOr<std::string> Commit::ConfigOf(const cache::Ref* ref, const std::string&
     }
   }
   patch.epoch = epoch;
-  patch.base_config = PlatformValue(source_.metadata, "containerimage.base.config", id);
+  patch.base_config = PlatformValue(metadata_, "containerimage.base.config", id);
   if (auto cache = inline_caches_.find(id); cache != inline_caches_.end()) {
     patch.inline_cache = cache->second;
   }
-  return PatchImageConfig(PlatformValue(source_.metadata, "containerimage.config", id), patch);
+  return PatchImageConfig(PlatformValue(metadata_, "containerimage.config", id), patch);
 }
 
 StatusOr<Descriptor> Commit::Write(std::string_view bytes, std::string_view type,

@@ -21,7 +21,7 @@ Status TakeFlags(Attrs& attrs, ImageFlags& flags) {
       {"unpack", &flags.unpack},
       {"store", &flags.store},
       {"unsafe-internal-store-allow-incomplete", &flags.store_allow_incomplete},
-      {"dangling-name-empty-only", &flags.dangling_empty_only},
+      {"danging-name-empty-only", &flags.dangling_empty_only},
       {"name-canonical", &flags.name_canonical}};
   for (const auto& [key, flag] : known) {
     auto found = attrs.find(key);
@@ -51,7 +51,7 @@ class ImageExporter : public Exporter {
   StatusOr<Attrs> Export(const ExportSource& source, const ExportContext& context) override;
 
  private:
-  std::string NamesFor(const ExportSource& source, const CommittedImage& image) const;
+  std::string NamesFor(const Attrs& metadata, const CommittedImage& image) const;
 
   ExporterTableOptions table_;
   ImageOptions options_;
@@ -59,11 +59,10 @@ class ImageExporter : public Exporter {
   Attrs metadata_;
 };
 
-std::string ImageExporter::NamesFor(const ExportSource& source,
-                                    const CommittedImage& image) const {
+std::string ImageExporter::NamesFor(const Attrs& metadata, const CommittedImage& image) const {
   std::string names = options_.name;
-  auto given = source.metadata.find("image.name");
-  if (names == "*" && given != source.metadata.end()) names = given->second;
+  auto given = metadata.find("image.name");
+  if (names == "*" && given != metadata.end()) names = given->second;
   if (!flags_.dangling_prefix.empty() && (!flags_.dangling_empty_only || names.empty())) {
     std::string dangling =
         StrCat(flags_.dangling_prefix, "@", image.descriptor.digest.text());
@@ -76,14 +75,16 @@ StatusOr<Attrs> ImageExporter::Export(const ExportSource& source, const ExportCo
   ImageOptions options = options_;
   int version = context.compatibility_version == 0 ? 30 : context.compatibility_version;
   // Attributes of nobody are the result's metadata, where they may be annotations as well.
-  Attrs metadata = source.metadata;
+  Attrs metadata = metadata_;
+  metadata.insert(source.metadata.begin(), source.metadata.end());
   RETURN_IF_ERROR(TakeAnnotations(metadata, options.annotations));
+  options.metadata = metadata;
   RETURN_IF_ERROR(
       CompleteImageOptions(options, version >= 30 || !source.attestations.empty(), version));
   ASSIGN_OR_RETURN(CommittedImage image,
                    CommitImage(*table_.refs, source, options, context, type()));
   Attrs response;
-  std::string names = NamesFor(source, image);
+  std::string names = NamesFor(metadata, image);
   if (!names.empty()) response["image.name"] = names;
   response["containerimage.digest"] = image.descriptor.digest.text();
   if (!image.config_digest.empty()) {
@@ -104,8 +105,9 @@ StatusOr<Attrs> ImageExporter::Export(const ExportSource& source, const ExportCo
 
 StatusOr<std::unique_ptr<Exporter>> NewImageExporter(const ExporterTableOptions& table,
                                                      Attrs attrs) {
-  ASSIGN_OR_RETURN(ImageOptions options, TakeImageOptions(attrs));
-  options.force_inline_attestations = true;
+  ImageOptions defaults;
+  defaults.force_inline_attestations = true;
+  ASSIGN_OR_RETURN(ImageOptions options, TakeImageOptions(attrs, std::move(defaults)));
   ImageFlags flags;
   RETURN_IF_ERROR(TakeFlags(attrs, flags));
   return std::make_unique<ImageExporter>(table, std::move(options), std::move(flags),
