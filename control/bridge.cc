@@ -80,9 +80,10 @@ StatusOr<frontend::DefinitionPtr> BuildBridge::WithPolicy(const frontend::SolveR
                                                           std::stop_token stop) {
   ASSIGN_OR_RETURN(SourcePolicy policy, PolicyOf(request.source_policies));
   if (policy.empty() && build_->request.source_policy_session.empty()) return request.definition;
-  return ChangeSources(request.definition, [&](pb::Op* op) {
+  auto change = [&](pb::Op* op) {
     return Annotate(ApplyPolicy(policy, op, stop), "error evaluating the source policy");
-  });
+  };
+  return ChangeSources(request.definition, change, !build_->request.source_policy_session.empty());
 }
 
 StatusOr<SourcePolicy> BuildBridge::PolicyOf(std::vector<std::string> more) const {

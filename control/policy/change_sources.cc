@@ -1,5 +1,9 @@
 // A definition with other sources: everything above them gets new digests.
+#include <algorithm>
+#include <atomic>
 #include <map>
+#include <thread>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/strings.h"
@@ -10,33 +14,60 @@
 namespace kiln::control {
 namespace {
 
+constexpr size_t kAtOnce = 16;
+
 struct Entry {
   pb::Op op;
   std::string digest;      // as it came
   std::string new_digest;  // "" until known
+  std::string before;      // a source as it came
 };
+
+// A client may answer for one source only after it has seen another: with `at_once`
+// none waits for its turn.
+Status ChangeAll(const std::vector<Entry*>& sources, const ChangeSource& change, bool at_once) {
+  if (!at_once || sources.size() < 2) {
+    for (Entry* entry : sources) RETURN_IF_ERROR(change(&entry->op));
+    return OkStatus();
+  }
+  std::vector<Status> results(sources.size());
+  std::atomic<size_t> next = 0;
+  auto work = [&] {
+    for (size_t i = next++; i < sources.size(); i = next++) results[i] = change(&sources[i]->op);
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < std::min(sources.size(), kAtOnce); ++i) threads.emplace_back(work);
+  }
+  for (const Status& result : results) RETURN_IF_ERROR(result);
+  return OkStatus();
+}
 
 class Rewriter {
  public:
   explicit Rewriter(const pb::Definition& definition) : from_(definition) {}
 
   // False if nothing was changed.
-  StatusOr<bool> Change(const ChangeSource& change) {
-    bool changed = false;
-    for (const std::string& bytes : from_.def()) {
-      Entry entry;
+  StatusOr<bool> Change(const ChangeSource& change, bool at_once) {
+    std::vector<Entry*> sources;
+    entries_.resize(static_cast<size_t>(from_.def_size()));
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      Entry& entry = entries_[i];
+      const std::string& bytes = from_.def(static_cast<int>(i));
       if (!entry.op.ParseFromString(bytes)) return UnknownError("failed to parse llb proto op");
       entry.digest = Digest::Of(bytes).text();
-      bool same = true;
       if (entry.op.has_source()) {
-        std::string before = llb::MarshalDeterministic(entry.op);
-        RETURN_IF_ERROR(change(&entry.op));
-        same = llb::MarshalDeterministic(entry.op) == before;
+        entry.before = llb::MarshalDeterministic(entry.op);
+        sources.push_back(&entry);
       }
+      places_[entry.digest] = i;
+    }
+    RETURN_IF_ERROR(ChangeAll(sources, change, at_once));
+    bool changed = false;
+    for (Entry& entry : entries_) {
+      bool same = !entry.op.has_source() || llb::MarshalDeterministic(entry.op) == entry.before;
       if (same && entry.op.inputs().empty()) entry.new_digest = entry.digest;
       changed = changed || !same;
-      places_[entry.digest] = entries_.size();
-      entries_.push_back(std::move(entry));
     }
     return changed;
   }
@@ -111,9 +142,10 @@ class Rewriter {
 }  // namespace
 
 StatusOr<std::shared_ptr<const pb::Definition>> ChangeSources(
-    const std::shared_ptr<const pb::Definition>& definition, const ChangeSource& change) {
+    const std::shared_ptr<const pb::Definition>& definition, const ChangeSource& change,
+    bool at_once) {
   Rewriter rewriter(*definition);
-  ASSIGN_OR_RETURN(bool changed, rewriter.Change(change));
+  ASSIGN_OR_RETURN(bool changed, rewriter.Change(change, at_once));
   if (!changed) return definition;
   return rewriter.Write();
 }

@@ -40,9 +40,10 @@ class SourcePolicy {
 };
 
 // The definition with each source replaced by what `change` made of it; the same object
-// if none was. Digests of what stands on a changed source change with it.
+// if none was. With `at_once` several sources are changed at a time, each on a thread. Digests of what stands on a changed source change with it.
 using ChangeSource = std::function<Status(pb::Op* op)>;
 StatusOr<std::shared_ptr<const pb::Definition>> ChangeSources(
-    const std::shared_ptr<const pb::Definition>& definition, const ChangeSource& change);
+    const std::shared_ptr<const pb::Definition>& definition, const ChangeSource& change,
+    bool at_once = false);
 
 }  // namespace kiln::control
