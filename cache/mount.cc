@@ -1,5 +1,6 @@
-// Mounts by the new mount API, so that hundreds of lower folders need no
-// page-sized option string; mount(2) where the kernel has no "lowerdir+".
+// mount(2) where it can say it: steps see its form of the options in their mount table.
+// Hundreds of lower folders do not fit into its page of options and go through the new
+// mount API, where the kernel has "lowerdir+".
 #include "cache/mount.h"
 
 #include <fcntl.h>
@@ -171,8 +172,20 @@ Status MountFuseOverlay(const Mount& mount, const std::string& target) {
   return UnknownError(StrCat("mount fuse-overlayfs at ", target, ": ", TrimSpace(output.err)));
 }
 
+// Whether mount(2) can take the options: one page, commas in between.
+bool FitsClassic(const Mount& mount) {
+  constexpr size_t kPage = 4096;
+  size_t bytes = 1;
+  for (const std::string& option : mount.options) {
+    if (Contains(option, ",")) return false;
+    bytes += option.size() + 1;
+  }
+  return bytes <= kPage;
+}
+
 Status MountOne(const Mount& mount, const std::string& target) {
   if (mount.type == "overlay") {
+    if (FitsClassic(mount)) return MountClassic(mount, target, "");
     Status status = MountOverlayNew(mount, target);
     return status.code() == StatusCode::kUnimplemented ? MountOverlayClassic(mount, target)
                                                        : status;

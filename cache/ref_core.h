@@ -114,6 +114,8 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   StatusOr<UnpackedLayer> UnpackInto(const oci::Descriptor& blob, const UnpackTarget& target,
                                      const Sources& sources, std::stop_token stop);
   StatusOr<LocalMount> MountTree(const RecordPtr& record);
+  StatusOr<std::vector<std::string>> BareStack(const RecordPtr& record,
+                                               std::shared_ptr<void>* lease);
   StatusOr<std::vector<std::string>> MountStack(const RecordPtr& record,
                                                 std::shared_ptr<void>* lease);
   Status RunAll(std::vector<std::function<Status()>> jobs);

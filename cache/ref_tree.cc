@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cache/ref_core.h"
+#include "cache/snapshot/deep_stack.h"
 #include "cache/snapshot/tree_copy.h"
 
 namespace kiln::cache {
@@ -218,8 +219,8 @@ StatusOr<LocalMount> RefCore::MountTree(const RecordPtr& record) {
 
 // Whiteouts of the lowest layer hide nothing and would be seen as devices: a layer that
 // was made over another one (of a diff) is mounted as links to what it has besides.
-StatusOr<std::vector<std::string>> RefCore::MountStack(const RecordPtr& record,
-                                                       std::shared_ptr<void>* lease) {
+StatusOr<std::vector<std::string>> RefCore::BareStack(const RecordPtr& record,
+                                                      std::shared_ptr<void>* lease) {
   std::vector<std::string> stack = StackOf(record);
   std::vector<RecordPtr> layers = LayersOf(record);
   if (!snapshots_->layered() || layers.empty()) return stack;
@@ -239,6 +240,13 @@ StatusOr<std::vector<std::string>> RefCore::MountStack(const RecordPtr& record,
   RETURN_IF_ERROR(LinkTree(fs, dir));
   *lease = bare;
   stack.front() = dir;
+  return stack;
+}
+
+StatusOr<std::vector<std::string>> RefCore::MountStack(const RecordPtr& record,
+                                                       std::shared_ptr<void>* lease) {
+  ASSIGN_OR_RETURN(std::vector<std::string> stack, BareStack(record, lease));
+  RETURN_IF_ERROR(LowerStack(*snapshots_, temp_dir, &stack, lease));
   return stack;
 }
 
