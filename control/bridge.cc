@@ -2,6 +2,7 @@
 #include "control/bridge.h"
 
 #include "base/strings.h"
+#include "control/cache_mount_reset.h"
 #include "control/reference.h"
 #include "control/vertex.h"
 #include "llb/graph.h"
@@ -115,6 +116,7 @@ StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveReq
     return CheckEntitlements(op, build_->entitlements, build_->services->devices);
   }});
   if (!edge.ok()) return Annotate(edge.status(), "failed to load LLB");
+  RETURN_IF_ERROR(ForgetCacheMounts(*edge, *build_->services));
   std::vector<std::shared_ptr<solver::CacheSource>> cache_sources;
   for (const frontend::CacheImport& import : request.cache_imports) {
     cache_sources.push_back(build_->CacheSourceFor(import));

@@ -121,6 +121,7 @@ Source* Worker::FindSource(std::string_view scheme) const {
 StatusOr<std::unique_ptr<Container>> Worker::NewContainer(ContainerRequest request) {
   return Container::New(state_->deps, std::move(request));
 }
+CacheMounts& Worker::cache_mounts() { return *state_->cache_mounts; }
 FailedSteps& Worker::failed_steps() { return state_->failed_steps; }
 SourcePins& Worker::source_pins() { return state_->pins; }
 exec::Executor& Worker::executor() { return *state_->executor; }

@@ -22,6 +22,7 @@ namespace kiln::worker {
 
 class Container;          // worker/op/container.h
 struct ContainerRequest;
+class CacheMounts;         // worker/op/cache_mounts.h
 class FailedSteps;        // worker/op/failed_steps.h
 class SourcePins;  // worker/op/source_pins.h
 
@@ -55,6 +56,7 @@ class Worker : public solver::OpResolver {
   // A container for a client of the gateway. The worker outlives it.
   StatusOr<std::unique_ptr<Container>> NewContainer(ContainerRequest request);
   FailedSteps& failed_steps();
+  CacheMounts& cache_mounts();
   const std::vector<Platform>& platforms() const;
 
  private:

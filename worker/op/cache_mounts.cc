@@ -9,16 +9,22 @@ namespace kiln::worker {
 namespace {
 
 constexpr std::string_view kMetadataKey = "cache-dir";
+constexpr std::string_view kIdKey = "cache-dir-id";
 // Another process' step cannot wake us; ours do.
 constexpr std::chrono::milliseconds kRetry{100};
 
 }  // namespace
 
-StatusOr<std::shared_ptr<cache::MutableRef>> CacheMounts::Get(const std::string& key,
+std::string CacheMounts::KeyOf(const std::string& id, const cache::Ref& seed) {
+  return seed.empty() ? id : StrCat(id, ":", seed.id());
+}
+
+StatusOr<std::shared_ptr<cache::MutableRef>> CacheMounts::Get(const std::string& id,
                                                               CacheSharing sharing,
                                                               const cache::Ref& seed,
                                                               const std::string& description,
                                                               std::stop_token stop) {
+  const std::string key = KeyOf(id, seed);
   std::unique_lock lock(mutex_);
   cache::MutableRef found;
   for (;;) {
@@ -32,7 +38,7 @@ StatusOr<std::shared_ptr<cache::MutableRef>> CacheMounts::Get(const std::string&
     if (stop.stop_requested()) return CancelledError("context canceled");
   }
   if (found.empty()) {
-    ASSIGN_OR_RETURN(found, Make(key, seed, description));
+    ASSIGN_OR_RETURN(found, Make(id, seed, description));
   }
   auto share = std::make_shared<Share>();
   share->ref = std::move(found);
@@ -73,14 +79,40 @@ StatusOr<cache::MutableRef> CacheMounts::Find(const std::string& key, bool* lock
   return cache::MutableRef();
 }
 
-StatusOr<cache::MutableRef> CacheMounts::Make(const std::string& key, const cache::Ref& seed,
+StatusOr<cache::MutableRef> CacheMounts::Make(const std::string& id, const cache::Ref& seed,
                                               const std::string& description) {
   ASSIGN_OR_RETURN(cache::MutableRef ref,
                    refs_.NewMutable(seed, {.description = description,
                                            .type = cache::RecordType::kCacheMount,
                                            .retain = true}));
-  RETURN_IF_ERROR(ref.SetMetadata(kMetadataKey, key, true));
+  RETURN_IF_ERROR(ref.SetMetadata(kIdKey, id, true));
+  RETURN_IF_ERROR(ref.SetMetadata(kMetadataKey, KeyOf(id, seed), true));
   return ref;
+}
+
+Status CacheMounts::Forget(const std::string& id, bool seeded) {
+  std::lock_guard lock(mutex_);
+  for (auto share = shared_.begin(); share != shared_.end();) {
+    const bool same = share->first == id || (seeded && share->first.starts_with(id + ":"));
+    if (!same) {
+      ++share;
+      continue;
+    }
+    RETURN_IF_ERROR(share->second->ref.SetMetadata(kMetadataKey, "", true));
+    share = shared_.erase(share);
+  }
+  ASSIGN_OR_RETURN(std::vector<std::string> records,
+                   refs_.Find(seeded ? kIdKey : kMetadataKey, id));
+  for (const std::string& record : records) {
+    {
+      StatusOr<cache::MutableRef> ref = refs_.GetMutable(record);
+      if (!ref.ok()) continue;
+      RETURN_IF_ERROR(ref->SetMetadata(kMetadataKey, "", true));
+    }
+    RETURN_IF_ERROR(refs_.Prune({.filters = {StrCat("id==", record)}},
+                                [](const cache::UsageRecord&) {}));
+  }
+  return OkStatus();
 }
 
 }  // namespace kiln::worker

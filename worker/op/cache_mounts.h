@@ -21,12 +21,17 @@ class CacheMounts {
  public:
   explicit CacheMounts(cache::RefStore& refs) : refs_(refs) {}
 
-  // The folder for `key`: one that exists and is free, or a new one over `seed`.
+  // The folder for `id` and `seed`: one that exists and is free, or a new one over `seed`.
   // kLocked waits for the one that exists; kShared joins whoever has it.
-  StatusOr<std::shared_ptr<cache::MutableRef>> Get(const std::string& key, CacheSharing sharing,
+  StatusOr<std::shared_ptr<cache::MutableRef>> Get(const std::string& id, CacheSharing sharing,
                                                    const cache::Ref& seed,
                                                    const std::string& description,
                                                    std::stop_token stop);
+  // What tells folders of one id apart: their seed.
+  static std::string KeyOf(const std::string& id, const cache::Ref& seed);
+  // Nobody gets the folders of `id` any more, over whatever seed if `seeded`. Those that
+  // are in use stay for who uses them.
+  Status Forget(const std::string& id, bool seeded);
 
  private:
   struct Share {
@@ -36,7 +41,7 @@ class CacheMounts {
   std::shared_ptr<cache::MutableRef> Join(const std::string& key, std::shared_ptr<Share> share);
   // A free folder that exists; empty if there is none. `locked`: there is one in use.
   StatusOr<cache::MutableRef> Find(const std::string& key, bool* locked);
-  StatusOr<cache::MutableRef> Make(const std::string& key, const cache::Ref& seed,
+  StatusOr<cache::MutableRef> Make(const std::string& id, const cache::Ref& seed,
                                    const std::string& description);
 
   cache::RefStore& refs_;

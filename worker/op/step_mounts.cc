@@ -160,17 +160,16 @@ StatusOr<StepMounts::Source> StepMounts::Cache(const pb::Mount& mount, const cac
     return InvalidArgumentError("missing cache mount options");
   }
   const std::string& id = mount.cacheopt().id();
-  std::string key = input == nullptr ? id : StrCat(id, ":", input->id());
+  static const cache::Ref kNothing;
+  const cache::Ref& seed = input == nullptr ? kNothing : *input;
   std::string description = StrCat("cached mount ", mount.dest(), " from exec ", command_);
   if (id != mount.dest()) description += StrCat(" with id ", Quote(id));
   ASSIGN_OR_RETURN(CacheSharing sharing, SharingOf(mount.cacheopt()));
   // A second mount of the same id in this step is the same folder, whatever the sharing.
-  std::shared_ptr<cache::MutableRef>& active = own_caches_[key];
+  std::shared_ptr<cache::MutableRef>& active = own_caches_[CacheMounts::KeyOf(id, seed)];
   if (active == nullptr) {
-    static const cache::Ref kNothing;
-    ASSIGN_OR_RETURN(active, deps_.cache_mounts->Get(key, sharing,
-                                                     input == nullptr ? kNothing : *input,
-                                                     description, context_.stop()));
+    ASSIGN_OR_RETURN(active, deps_.cache_mounts->Get(id, sharing, seed, description,
+                                                     context_.stop()));
   }
   if (mount.output() != -1 && input != nullptr) {
     outputs_.push_back({nullptr, input->Clone()});
@@ -234,7 +233,12 @@ StepMounts::Source StepMounts::MountActive(const pb::Mount& mount,
   // The root itself is writable even if the step may not write there.
   bool readonly = mount.readonly() && mount.dest() != "/";
   return [active, readonly, &context = context_] {
-    return InSpecOrder(active->Mount(readonly, context.stop()));
+    StatusOr<cache::MountLease> lease = active->Mount(readonly, context.stop());
+    if (lease.ok()) {
+      // It would show in the step's mount table, and fsync is the step's to use.
+      for (cache::Mount& part : lease->mounts) std::erase(part.options, "volatile");
+    }
+    return InSpecOrder(std::move(lease));
   };
 }
 
