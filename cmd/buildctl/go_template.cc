@@ -55,6 +55,8 @@ std::string Printed(const Json& value) {
 // A field's value as Go prints it, which depends on the type that JSON does not keep.
 std::string PrintedField(const Json& value, std::string_view member) {
   if (value.is_null() && member == "lastUsedAt") return "<nil>";
+  if (value.is_null() && (member.starts_with("num") || member.ends_with("eneration"))) return "0";
+  if (value.is_null() && member == "pinned") return "false";
   if (value.is_null() && !member.empty()) return "[]";
   if (value.is_number() && member == "keepDuration") return FormatDuration(value.get<int64_t>());
   if (value.is_string() && member.ends_with("edAt")) {
@@ -289,6 +291,10 @@ class TemplateRun {
       if (found == nullptr && !type_.empty()) {
         return UnknownError(StrCat("template: :1:", column_, ": executing \"\" at <", path,
                                    ">: can't evaluate field ", field, " in type ", type_));
+      }
+      if (found == nullptr) {  // unset, which JSON does not tell from absent
+        member_ = field;
+        member_[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(member_[0])));
       }
       Json next = found == nullptr ? Json() : *found;
       value = std::move(next);
