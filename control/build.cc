@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "control/export_source.h"
 #include "control/reference.h"
+#include "control/request_check.h"
 #include "control/vertex.h"
 #include "oci/manifest.h"
 #include "worker/op/failed_steps.h"
@@ -93,6 +94,7 @@ StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
   SchedulerEntry entry(*context_->services->scheduler, *context_);
   GatewayEnd gateway_end(*context_, client_.get());
   ASSIGN_OR_RETURN(frontend::Result result, Convert(stop));
+  NoteRequest(request().frontend_opts, &result);
   StatusOr<BuildResponse> response = Finish(&result, outputs, stop);
   if (!request().internal && !captures_.empty()) {
     Status noted = NoteProvenance(result);
@@ -215,6 +217,9 @@ StatusOr<worker::ExportSource> Build::Solve(frontend::Result* result, std::stop_
 
 StatusOr<BuildResponse> Build::Export(const worker::ExportSource& source, Outputs& outputs,
                                       std::stop_token stop) {
+  bool empty = source.refs.empty() && !source.ref;
+  ASSIGN_OR_RETURN(platform_warnings_, CheckPlatforms(request().frontend_opts, source.metadata,
+                                                      source.refs.size(), empty));
   std::vector<StatusOr<BuildResponse>> done(outputs.size(), BuildResponse());
   {
     std::vector<std::jthread> threads;
@@ -238,6 +243,11 @@ StatusOr<BuildResponse> Build::ExportOne(const worker::ExportSource& source,
   RETURN_IF_ERROR(RunInVertex(
       *context_->progress, output.name(), StrCat(request().session, "-export-", index),
       [&](solver::VertexProgress& progress) {
+        for (const std::string& text : index == 0 ? platform_warnings_ : std::vector<std::string>()) {
+          solver::WarningEvent warning;
+          warning.short_text = text;
+          progress.Warn(std::move(warning));
+        }
         worker::ExportContext context{.build_id = request().id,
                                       .session_id = request().session,
                                       .exporter_id = StrCat(index),

@@ -66,6 +66,7 @@ class Build {
   ResultCaptures captures_;
   std::mutex facts_mutex_;  // exports run side by side
   BuildFacts facts_;
+  std::vector<std::string> platform_warnings_;
 };
 
 }  // namespace kiln::control
