@@ -83,7 +83,17 @@ Status History::Complete(HistoryRecord record) {
   }
   if (refs_ != nullptr) RETURN_IF_ERROR(refs_->KeepBlobs(OwnerOf(record.ref), record.blobs));
   RETURN_IF_ERROR(Store(record));
+  auto later = std::exchange(record.later, nullptr);
+  std::string ref = record.ref;
   Publish({HistoryEventType::kComplete, std::move(record)});
+  if (later != nullptr) {
+    finisher_.Add(ref, [this, ref, later = std::move(later)] {
+      Status done = Update(ref, later);
+      if (done.ok() || IsNotFound(done)) return;
+      log::Warning("a build's record is not complete",
+                   {{"ref", ref}, {"error", std::string(done.message())}});
+    });
+  }
   return Trim();
 }
 
@@ -95,7 +105,8 @@ StatusOr<std::vector<HistoryRecord>> History::Stored(std::string_view ref) {
         " WHERE ?1 = '' OR ref = ?1 ORDER BY created",
         {ref}, [&](const cache::Row& row) {
           records.push_back({std::string(row.Text(0)), Time{row.Int(1)}, Time{row.Int(2)},
-                             row.Int(3) != 0, std::string(row.Text(4)), SplitBlobs(row.Text(5))});
+                             row.Int(3) != 0, std::string(row.Text(4)), SplitBlobs(row.Text(5)),
+                             {}});
           return OkStatus();
         });
   });

@@ -21,6 +21,7 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "control/history_finisher.h"
 
 namespace kiln::cache {
 class Database;
@@ -38,6 +39,8 @@ struct HistoryRecord {
   bool pinned = false;
   std::string body;              // serialised message
   std::vector<Digest> blobs;     // logs, traces, attestations: kept as long as the record
+  // A change for some seconds after the end (see history_finisher.h); not stored.
+  std::function<Status(HistoryRecord&)> later = {};
 };
 
 struct HistoryEvent {
@@ -73,6 +76,8 @@ class History {
   StatusOr<HistoryRecord> Get(std::string_view ref);  // NOT_FOUND, running builds too
   // Replaces a finished record after `change`; listeners see COMPLETE again. NOT_FOUND.
   Status Update(std::string_view ref, const std::function<Status(HistoryRecord&)>& change);
+  // Makes the change of HistoryRecord::later now, if it is still to come.
+  void Finalize(std::string_view ref) { finisher_.Finish(ref); }
   // Deletes at once, its blobs as well; a running build's record is dropped when it ends,
   // and one that is listened for when the last listener goes.
   Status Delete(std::string_view ref);
@@ -110,6 +115,7 @@ class History {
   std::set<std::string, std::less<>> deleted_;  // to go when they end, or when nobody looks
   std::map<std::string, int, std::less<>> watched_;  // listeners by ref
   std::set<Listener*> listeners_;
+  HistoryFinisher finisher_{std::chrono::seconds(3)};  // last: it uses the others
 };
 
 }  // namespace kiln::control

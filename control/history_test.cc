@@ -116,6 +116,20 @@ TEST_F(HistoryTest, ARecordThatIsListenedForGoesWithTheLastListener) {
   EXPECT_TRUE(IsNotFound(history->Get("x").status()));
 }
 
+TEST_F(HistoryTest, WhatComesLaterIsThereWhenARecordIsFinal) {
+  auto history = Open();
+  HistoryRecord record = Record("x", Now());
+  record.later = [](HistoryRecord& stored) {
+    stored.body += " and more";
+    return OkStatus();
+  };
+  std::string body = record.body;
+  ASSERT_TRUE(history->Complete(std::move(record)).ok());
+  history->Finalize("x");
+  EXPECT_EQ(history->Get("x")->body, body + " and more");
+  history->Finalize("x");  // nothing is left, so nothing to wait for
+}
+
 TEST_F(HistoryTest, UpdateChangesAFinishedRecordOnly) {
   auto history = Open();
   ASSERT_TRUE(history->Complete(Record("x", Now())).ok());

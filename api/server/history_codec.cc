@@ -32,8 +32,8 @@ control::ListenOptions ListenOptionsOf(const wire::BuildHistoryRequest& request)
 
 Status UpdateHistory(control::History& history, const wire::UpdateBuildHistoryRequest& request) {
   // "delete" named like this in C++ because the plain word is taken.
+  if (request.delete_() || request.finalize()) history.Finalize(request.ref());
   if (request.delete_()) return history.Delete(request.ref());
-  // Nothing is written after a build: its record is final at once.
   if (request.finalize()) return OkStatus();
   return history.Update(request.ref(), [&](control::HistoryRecord& record) {
     record.pinned = request.pinned();

@@ -1,11 +1,17 @@
 // A finished build as a record and the blobs that it names.
+#include <unistd.h>
+
 #include "api/proto/control.pb.h"
+#include "api/proto/stack.pb.h"
 #include "api/server/history_log.h"
+#include "api/server/history_trace.h"
 #include "api/server/progress_codec.h"
 #include "api/server/server.h"
 #include "api/tunnel/grpc_status.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/utf8.h"
 #include "oci/manifest.h"
 
 namespace kiln::api {
@@ -16,6 +22,7 @@ namespace wire = moby::buildkit::v1;
 constexpr std::string_view kLogType = "application/vnd.buildkit.status.v0";
 // Misspelt where it comes from.
 constexpr std::string_view kErrorType = "application/vnd.googeapis.google.rpc.status+proto";
+constexpr std::string_view kTraceType = "application/vnd.buildkit.otlp.json.v0";
 constexpr std::string_view kStatementType = "application/vnd.in-toto+json";
 
 class RecordBlobs {
@@ -83,6 +90,22 @@ Status AddResults(const control::BuildFacts& facts, RecordBlobs* blobs,
   return OkStatus();
 }
 
+// Readers of errors look for where they come from; ours know the process, and that it
+// was a build that failed.
+std::string StackOf(const Status& failure) {
+  stack::Stack stack;
+  stack.set_pid(::getpid());
+  if (StatusOr<std::string> line = ReadFile("/proc/self/cmdline"); line.ok()) {
+    for (std::string_view word : StrSplit(*line, '\0')) {
+      if (!word.empty()) stack.add_cmdline(ToValidUtf8(word));
+    }
+  }
+  stack::Frame& frame = *stack.add_frames();
+  frame.set_name(StrCat("kiln::control::Build::Run: ", StatusCodeName(failure.code())));
+  frame.set_file("control/build.cc");
+  return stack.SerializeAsString();
+}
+
 Status AddEnd(const control::BuildOutcome& outcome, RecordBlobs* blobs,
               wire::BuildHistoryRecord* body) {
   SetTimestamp(outcome.completed, body->mutable_completedat());
@@ -93,15 +116,35 @@ Status AddEnd(const control::BuildOutcome& outcome, RecordBlobs* blobs,
   body->set_numwarnings(counts.warnings);
   body->mutable_exporterresponse()->insert(outcome.facts->metadata.begin(),
                                            outcome.facts->metadata.end());
+  std::vector<solver::ProgressEvent> events = outcome.progress->events();
   RETURN_IF_ERROR(
-      blobs->Write(EncodeHistoryLog(outcome.progress->events()), kLogType, body->mutable_logs()));
+      blobs->Write(EncodeHistoryLog(std::move(events)), kLogType, body->mutable_logs()));
   RETURN_IF_ERROR(AddResults(*outcome.facts, blobs, body));
   if (outcome.status->ok()) return OkStatus();
-  ToRpcStatus(*outcome.status, body->mutable_error());
+  Status failure = *outcome.status;
+  failure.AddDetail("github.com/moby/buildkit/stack.Stack+json", StackOf(failure));
+  ToRpcStatus(failure, body->mutable_error());
   RETURN_IF_ERROR(blobs->Write(body->error().SerializeAsString(), kErrorType,
                                body->mutable_externalerror()));
   body->mutable_error()->clear_details();
   return OkStatus();
+}
+
+std::function<Status(control::HistoryRecord&)> AddTraceLater(
+    const control::BuildOutcome& outcome) {
+  std::string trace = EncodeHistoryTrace(outcome.request.id, outcome.created, outcome.completed,
+                                         outcome.status->message(), outcome.progress->events());
+  return [content = outcome.content, trace = std::move(trace)](control::HistoryRecord& record) {
+    std::shared_ptr<void> hold = content->Hold();
+    RecordBlobs blobs(*content);
+    wire::BuildHistoryRecord body;
+    body.ParseFromString(record.body);
+    RETURN_IF_ERROR(blobs.Write(trace, kTraceType, body.mutable_trace()));
+    body.set_generation(body.generation() + 1);
+    record.body = body.SerializeAsString();
+    for (Digest& blob : blobs.Take()) record.blobs.push_back(std::move(blob));
+    return OkStatus();
+  };
 }
 
 }  // namespace
@@ -123,11 +166,13 @@ StatusOr<control::HistoryRecord> MakeHistoryRecord(const control::BuildOutcome& 
                                 .completed = outcome.completed,
                                 .pinned = false,
                                 .body = {},
-                                .blobs = {}};
+                                .blobs = {},
+                                .later = {}};
   if (outcome.status != nullptr) {
     RecordBlobs blobs(*outcome.content);
     RETURN_IF_ERROR(AddEnd(outcome, &blobs, &body));
     record.blobs = blobs.Take();
+    record.later = AddTraceLater(outcome);
   }
   record.body = body.SerializeAsString();
   return record;
