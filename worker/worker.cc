@@ -56,7 +56,11 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   auto state = std::make_unique<State>();
   if (options.exec.root.empty()) options.exec.root = JoinPath(options.root, "executor");
   if (options.platforms.empty()) options.platforms = {DefaultPlatform()};
-  ASSIGN_OR_RETURN(state->executor, exec::OpenRuncExecutor(options.exec));
+  if (options.runtime == nullptr) {
+    ASSIGN_OR_RETURN(options.runtime, exec::OpenRunc(options.exec.binary));
+  }
+  ASSIGN_OR_RETURN(state->executor,
+                   exec::OpenExecutor(options.exec, std::move(options.runtime)));
   state->cache_mounts = std::make_unique<CacheMounts>(*options.refs);
   state->limit = std::make_unique<StepLimit>(options.max_parallelism);
   state->AddSource(MakeLocalSource(*options.refs, *options.sessions, temp));

@@ -15,6 +15,7 @@
 #include "cache/ref_store.h"
 #include "solver/op.h"
 #include "worker/client_session.h"
+#include "worker/exec/container_runtime.h"
 #include "worker/exec/executor.h"
 #include "worker/source/source.h"
 
@@ -32,6 +33,7 @@ struct WorkerOptions {
   cache::RefStore* refs = nullptr;          // must outlive the worker
   SessionTable* sessions = nullptr;         // must outlive the worker
   std::vector<std::unique_ptr<Source>> sources = {};  // beside local, http and git
+  std::unique_ptr<exec::ContainerRuntime> runtime = nullptr;  // null: runc as in `exec`
   exec::ExecutorOptions exec = {};          // `root` is filled in from above if empty
   size_t max_parallelism = 0;               // steps at once; 0: no limit
   std::vector<Platform> platforms = {};     // empty: this machine's

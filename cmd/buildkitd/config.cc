@@ -222,7 +222,7 @@ void ReadWorker(const Reader& reader, WorkerConfig* worker, Status* status) {
   reader.String("apparmor-profile", "ApparmorProfile", &worker->apparmor_profile);
   reader.Bool("selinux", "SELinux", &worker->selinux);
   reader.Int("max-parallelism", "MaxParallelism", &worker->max_parallelism);
-  // Known, checked and without effect here: id maps, stargz, options of containerd's runtime.
+  // Known, checked and without effect here: id maps, stargz.
   std::string remap;
   reader.String("userRemapUnsupported", "UserRemapUnsupported", &remap);
   reader.Sub("stargzSnapshotter", "config.OCIConfig.StargzSnapshotterConfig");
@@ -231,6 +231,17 @@ void ReadWorker(const Reader& reader, WorkerConfig* worker, Status* status) {
   Reader runtime = reader.Sub("runtime", "config.ContainerdRuntime");
   StringUnlessEmpty(runtime, "name", "Name", &worker->runtime_name);
   runtime.String("path", "Path", &worker->runtime_path);
+  Reader options = runtime.Sub("options", "config.ContainerdRuntime.Options");
+  if (!options.present()) return;
+  for (const auto& [name, value] : *options.table()) {
+    if (auto text = value.value<std::string>()) {
+      worker->runtime_options[std::string(name.str())] = *text;
+    } else if (auto on = value.value_exact<bool>()) {
+      worker->runtime_options[std::string(name.str())] = *on ? "true" : "false";
+    } else if (auto number = value.value_exact<int64_t>()) {
+      worker->runtime_options[std::string(name.str())] = std::to_string(*number);
+    }
+  }
 }
 
 void ReadRegistries(const Reader& root, Config* config, Status* status) {

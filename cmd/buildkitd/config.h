@@ -74,6 +74,7 @@ struct WorkerConfig {
   std::string containerd_namespace = "buildkit";
   std::string runtime_name = "io.containerd.runc.v2";
   std::string runtime_path;
+  std::map<std::string, std::string> runtime_options;  // scalars as text
 };
 
 struct RegistryKeyPair {

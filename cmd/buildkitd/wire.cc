@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "api/containerd/containerd_runtime.h"
 #include "api/server/trace_collector.h"
 #include "api/server/stdio_frontend.h"
 #include "base/file.h"
@@ -48,23 +49,24 @@ constexpr size_t kNetworkWidth = 16;
 size_t DiskWidth() { return std::max<size_t>(4, 2 * std::thread::hardware_concurrency()); }
 
 worker::exec::ExecutorOptions ExecutorOptionsOf(const Config& config) {
+  const WorkerConfig& from = WorkerConfigOf(config);
   worker::exec::ExecutorOptions options;
-  options.binary = config.oci.binary;
-  options.network_mode = config.oci.network.mode;
-  options.cni_config_path = config.oci.network.cni_config_path;
-  options.cni_binary_dir = config.oci.network.cni_binary_path;
+  options.binary = from.binary;
+  options.network_mode = from.network.mode;
+  options.cni_config_path = from.network.cni_config_path;
+  options.cni_binary_dir = from.network.cni_binary_path;
   options.cni_pool_size =
-      static_cast<size_t>(std::max<int64_t>(config.oci.network.cni_pool_size, 0));
-  options.bridge_name = config.oci.network.bridge_name;
-  options.bridge_subnet = config.oci.network.bridge_subnet;
+      static_cast<size_t>(std::max<int64_t>(from.network.cni_pool_size, 0));
+  options.bridge_name = from.network.bridge_name;
+  options.bridge_subnet = from.network.bridge_subnet;
   if (config.dns) {
     options.dns = {config.dns->nameservers, config.dns->options, config.dns->search_domains};
   }
-  options.cgroup_parent = config.oci.default_cgroup_parent;
-  options.apparmor_profile = config.oci.apparmor_profile;
-  options.selinux = config.oci.selinux;
-  options.rootless = config.oci.rootless;
-  options.no_process_sandbox = config.oci.no_process_sandbox;
+  options.cgroup_parent = from.default_cgroup_parent;
+  options.apparmor_profile = from.apparmor_profile;
+  options.selinux = from.selinux;
+  options.rootless = from.rootless;
+  options.no_process_sandbox = from.no_process_sandbox;
   options.tracing_socket = config.otel_socket_path;
   return options;
 }
@@ -107,6 +109,7 @@ struct Daemon::Graph {
   std::shared_ptr<oci::Registry> registry;
   std::unique_ptr<worker::ImageResolver> image_resolver;
   std::unique_ptr<worker::cdi::CdiDevices> devices;
+  std::unique_ptr<worker::exec::ContainerRuntime> runtime;  // until the worker has it
   std::unique_ptr<worker::Worker> worker;
   std::unique_ptr<worker::ExporterTable> exporters;
   std::unique_ptr<worker::CacheBackends> caches;
@@ -120,6 +123,7 @@ struct Daemon::Graph {
   std::unique_ptr<api::Server> server;
 
   Status OpenTraces(const Config& config);
+  Status OpenContainer(const Config& config, api::WorkerFacts* facts);
   Status OpenState(const Config& config, const std::string& snapshotter);
   Status OpenWorker(const Config& config, const api::WorkerFacts& facts);
   void StartSolver();
@@ -143,9 +147,10 @@ DebugSources Daemon::debug_sources() {
 StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   Graph& graph = *daemon->graph_;
-  ASSIGN_OR_RETURN(std::string snapshotter, ChooseSnapshotter(config.oci.snapshotter, config.root));
+  ASSIGN_OR_RETURN(std::string snapshotter, ChooseSnapshotter(WorkerConfigOf(config).snapshotter, config.root));
   ASSIGN_OR_RETURN(api::WorkerFacts facts, WorkerFactsOf(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenTraces(config));
+  RETURN_IF_ERROR(graph.OpenContainer(config, &facts));
   RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
   RETURN_IF_ERROR(CheckAllowedRepositories(config));
@@ -161,6 +166,21 @@ Status Daemon::Graph::OpenTraces(const Config& config) {
   auto socket = ListenUnix(config.otel_socket_path, getuid(), getgid(), 0666);
   if (!socket.ok()) return Annotate(socket.status(), "creating trace controller listener");
   ASSIGN_OR_RETURN(traces, api::TraceCollector::Open(*std::move(socket)));
+  return OkStatus();
+}
+
+// Steps run in containerd if it is the worker; trees and blobs stay with us.
+Status Daemon::Graph::OpenContainer(const Config& config, api::WorkerFacts* facts) {
+  if (!UsesContainerd(config)) return OkStatus();
+  const WorkerConfig& from = config.containerd;
+  ASSIGN_OR_RETURN(api::Containerd opened,
+                   api::OpenContainerd({.address = from.address,
+                                        .name_space = from.containerd_namespace,
+                                        .runtime_name = from.runtime_name,
+                                        .runtime_path = from.runtime_path,
+                                        .runtime_options = from.runtime_options}));
+  runtime = std::move(opened.runtime);
+  facts->labels["org.mobyproject.buildkit.worker.containerd.uuid"] = std::move(opened.uuid);
   return OkStatus();
 }
 
@@ -196,7 +216,8 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
                                                             config.cdi_auto_allowed));
   }
   options.exec.cdi = devices.get();
-  options.max_parallelism = static_cast<size_t>(std::max<int64_t>(config.oci.max_parallelism, 0));
+  options.runtime = std::move(runtime);
+  options.max_parallelism = static_cast<size_t>(std::max<int64_t>(WorkerConfigOf(config).max_parallelism, 0));
   options.platforms = facts.platforms;
   worker::ImageSourceOptions images{.refs = refs.get(),
                                     .sessions = &sessions,

@@ -87,7 +87,7 @@ void TellWorkers(const api::WorkerFacts& facts, const Config& config) {
   for (const Platform& platform : facts.platforms) platforms.push_back(FormatPlatform(platform));
   log::Info(StrCat("found worker ", Quote(facts.id), ", labels=map[", StrJoin(labels, " "),
                    "], platforms=[", StrJoin(platforms, " "), "]"));
-  if (config.containerd.enabled.value_or(true) && !PathExists(config.containerd.address)) {
+  if (!UsesContainerd(config) && config.containerd.enabled.value_or(true) && !PathExists(config.containerd.address)) {
     log::Warning(StrCat("skipping containerd worker, as ", Quote(config.containerd.address),
                         " does not exist"));
   }
@@ -95,26 +95,40 @@ void TellWorkers(const api::WorkerFacts& facts, const Config& config) {
   log::Warning("currently, only the default worker can be used.");
 }
 
+bool UsesContainerd(const Config& config) {
+  return !config.oci.enabled.value_or(true) && config.containerd.enabled.value_or(true);
+}
+
+const WorkerConfig& WorkerConfigOf(const Config& config) {
+  return UsesContainerd(config) ? config.containerd : config.oci;
+}
+
 StatusOr<api::WorkerFacts> WorkerFactsOf(const Config& config, const std::string& snapshotter) {
   api::WorkerFacts facts;
+  const WorkerConfig& worker = WorkerConfigOf(config);
   ASSIGN_OR_RETURN(facts.id, WorkerId(config.root));
   auto label = [&](std::string_view name, std::string value) {
     facts.labels[StrCat(kLabelPrefix, name)] = std::move(value);
   };
-  std::string network = config.oci.network.mode;
+  std::string network = worker.network.mode == "bridge" ? "cni" : worker.network.mode;
   if (network.empty() || network == "auto") {
-    network = PathExists(config.oci.network.cni_config_path) ? "cni" : "host";
+    network = PathExists(worker.network.cni_config_path) ? "cni" : "host";
   }
-  label("executor", "oci");
+  if (UsesContainerd(config)) {
+    label("executor", "containerd");
+    label("containerd.namespace", worker.containerd_namespace);
+  } else {
+    label("executor", "oci");
+    label("oci.process-mode", worker.no_process_sandbox ? "no-sandbox" : "sandbox");
+  }
   label("hostname", Hostname());
   label("network", network);
-  label("oci.process-mode", config.oci.no_process_sandbox ? "no-sandbox" : "sandbox");
-  label("selinux.enabled", config.oci.selinux ? "true" : "false");
+  label("selinux.enabled", worker.selinux ? "true" : "false");
   label("snapshotter", snapshotter);
-  if (!config.oci.apparmor_profile.empty()) label("apparmor.profile", config.oci.apparmor_profile);
-  for (const auto& [name, value] : config.oci.labels) facts.labels[name] = value;
-  ASSIGN_OR_RETURN(facts.platforms, PlatformsOf(config.oci.platforms));
-  for (const GcRule& rule : GcRules(config.oci.gc, config.root)) {
+  if (!worker.apparmor_profile.empty()) label("apparmor.profile", worker.apparmor_profile);
+  for (const auto& [name, value] : worker.labels) facts.labels[name] = value;
+  ASSIGN_OR_RETURN(facts.platforms, PlatformsOf(worker.platforms));
+  for (const GcRule& rule : GcRules(worker.gc, config.root)) {
     facts.gc_policy.push_back({.filters = rule.filters,
                                .all = rule.all,
                                .keep_duration_nanos = rule.keep_duration,

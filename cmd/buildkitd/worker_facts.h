@@ -8,6 +8,10 @@
 
 namespace kiln::buildkitd {
 
+// Whether steps run in containerd: it is on, and the OCI worker, which would be the
+// default, is off. Which of the two settings the worker has.
+bool UsesContainerd(const Config& config);
+const WorkerConfig& WorkerConfigOf(const Config& config);
 // The id is kept in <root>/workerid. INVALID_ARGUMENT "invalid platforms: …".
 StatusOr<api::WorkerFacts> WorkerFactsOf(const Config& config, const std::string& snapshotter);
 // The snapshotter that "auto" stands for under `root`. "unknown snapshotter name: "x"".

@@ -17,6 +17,7 @@ struct RuntimeCall {
   std::string pid_file = {};       // written by the runtime once the process runs
   std::string process_file = {};   // set: this process is started in the running container
   const Attachment* attachment = nullptr;  // set: no output comes
+  bool terminal = false;           // the attachment's descriptors are a terminal
 };
 
 struct RuntimeExit {

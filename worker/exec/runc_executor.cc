@@ -21,6 +21,7 @@
 #include "base/strings.h"
 #include "worker/exec/container_mounts.h"
 #include "worker/exec/container_process.h"
+#include "worker/exec/container_runtime.h"
 #include "worker/exec/container_user.h"
 #include "worker/exec/executor.h"
 #include "worker/exec/host_facts.h"
@@ -114,12 +115,12 @@ bool IsPlainId(std::string_view id) {
                             std::string_view::npos;
 }
 
-class RuncExecutor : public Executor {
+class BundleExecutor : public Executor {
  public:
-  RuncExecutor(ExecutorOptions options, std::string binary, HostFacts facts,
+  BundleExecutor(ExecutorOptions options, std::unique_ptr<ContainerRuntime> runtime, HostFacts facts,
                std::unique_ptr<NetworkProvider> network)
       : options_(std::move(options)),
-        binary_(std::move(binary)),
+        runtime_(std::move(runtime)),
         facts_(std::move(facts)),
         default_network_(std::move(network)),
         resolv_conf_(options_.root, options_.dns) {}
@@ -175,7 +176,7 @@ class RuncExecutor : public Executor {
 
     SpecInput input = BaseInput(meta);
     input.id = id;
-    input.root_path = bundle->rootfs();
+    input.root_path = runtime_->SpecRoot(bundle->rootfs());
     input.hosts_file = hosts;
     input.resolv_conf = resolv_conf;
     input.network = network->network();
@@ -193,14 +194,15 @@ class RuncExecutor : public Executor {
     }
     ASSIGN_OR_RETURN(std::string process, MakeExecProcess(spec, meta, user));
     const std::string base = JoinPath(bundle, StrCat("exec-", NewId()));
-    RuntimeCall call{.binary = binary_,
+    RuntimeCall call{.binary = {},
                      .bundle = bundle,
                      .id = id,
                      .pid_file = base + ".pid",
                      .process_file = base + ".json",
-                     .attachment = &attachment};
+                     .attachment = &attachment,
+                     .terminal = meta.tty};
     RETURN_IF_ERROR(WriteFileAtomic(call.process_file, process));
-    StatusOr<RuntimeExit> exit = RunContainer(call, {}, std::move(stop));
+    StatusOr<RuntimeExit> exit = runtime_->Run(call, {}, std::move(stop));
     ::unlink(call.process_file.c_str());
     ::unlink(call.pid_file.c_str());
     RETURN_IF_ERROR(exit.status());
@@ -284,24 +286,25 @@ class RuncExecutor : public Executor {
                                                O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
     RETURN_IF_ERROR(WriteAll(config.get(), MakeRuntimeSpec(input)));
     config.Reset();
-    RuntimeCall call{.binary = binary_, .bundle = bundle.path(), .id = input.id};
+    RuntimeCall call{.binary = {}, .bundle = bundle.path(), .id = input.id};
+    call.terminal = input.meta->tty;
     if (mode.attachment != nullptr) {
       call.attachment = mode.attachment;
       call.pid_file = JoinPath(bundle.path(), kPidFile);
     }
     static const OutputFn kNoOutput;
     StatusOr<RuntimeExit> exit =
-        RunContainer(call, mode.output == nullptr ? kNoOutput : *mode.output, std::move(stop));
+        runtime_->Run(call, mode.output == nullptr ? kNoOutput : *mode.output, std::move(stop));
     if (!exit.ok() || exit->stopped || exit->code >= 128) {
       // The runtime may have died before it could clean up.
-      DeleteContainer(binary_, input.id);
+      runtime_->Delete(input.id);
     }
     RETURN_IF_ERROR(exit.status());
     return ExitStatus(*exit, input.meta->valid_exit_codes);
   }
 
   ExecutorOptions options_;
-  std::string binary_;
+  std::unique_ptr<ContainerRuntime> runtime_;
   HostFacts facts_;
   std::unique_ptr<NetworkProvider> default_network_;
   std::unique_ptr<NetworkProvider> host_network_ = MakeHostNetwork();
@@ -310,14 +313,29 @@ class RuncExecutor : public Executor {
   RunningContainers running_;
 };
 
+class Runc : public ContainerRuntime {
+ public:
+  explicit Runc(std::string binary) : binary_(std::move(binary)) {}
+  StatusOr<RuntimeExit> Run(const RuntimeCall& call, const OutputFn& output,
+                            std::stop_token stop) override {
+    RuntimeCall own = call;
+    own.binary = binary_;
+    return RunContainer(own, output, std::move(stop));
+  }
+  void Delete(const std::string& id) override { DeleteContainer(binary_, id); }
+
+ private:
+  std::string binary_;
+};
+
 bool IsContainerId(std::string_view name) { return name.size() == 25 && IsPlainId(name); }
 
-void RemoveLeftovers(const std::string& root, const std::string& binary) {
+void RemoveLeftovers(const std::string& root, ContainerRuntime& runtime) {
   for (const std::string& name : ListDir(root).value_or({})) {
     if (!IsContainerId(name)) continue;
     log::Info(StrCat("removing container left over from an earlier run: ", name));
     const std::string path = JoinPath(root, name);
-    DeleteContainer(binary, name);
+    runtime.Delete(name);
     cache::UnmountAll(path).IgnoreError();
     RemoveAll(path).IgnoreError();
   }
@@ -350,19 +368,29 @@ std::optional<uint32_t> ExitCodeOf(const Status& status) {
   return code;
 }
 
-StatusOr<std::unique_ptr<Executor>> OpenRuncExecutor(const ExecutorOptions& wanted) {
+StatusOr<std::unique_ptr<ContainerRuntime>> OpenRunc(const std::string& wanted) {
+  ASSIGN_OR_RETURN(std::string binary, FindRuntime(wanted));
+  return std::unique_ptr<ContainerRuntime>(std::make_unique<Runc>(std::move(binary)));
+}
+
+StatusOr<std::unique_ptr<Executor>> OpenRuncExecutor(const ExecutorOptions& options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ContainerRuntime> runtime, OpenRunc(options.binary));
+  return OpenExecutor(options, std::move(runtime));
+}
+
+StatusOr<std::unique_ptr<Executor>> OpenExecutor(const ExecutorOptions& wanted,
+                                                 std::unique_ptr<ContainerRuntime> runtime) {
   ExecutorOptions options = wanted;
-  ASSIGN_OR_RETURN(std::string binary, FindRuntime(options.binary));
   RETURN_IF_ERROR(MakeDirs(options.root, 0711));
   char real[PATH_MAX];
   if (::realpath(options.root.c_str(), real) == nullptr) {
     return ErrnoStatus(errno, options.root);
   }
   options.root = real;
-  RemoveLeftovers(options.root, binary);
+  RemoveLeftovers(options.root, *runtime);
   ASSIGN_OR_RETURN(std::unique_ptr<NetworkProvider> network, OpenDefaultNetwork(options));
-  return std::unique_ptr<Executor>(std::make_unique<RuncExecutor>(
-      std::move(options), std::move(binary), ReadHostFacts(), std::move(network)));
+  return std::unique_ptr<Executor>(std::make_unique<BundleExecutor>(
+      std::move(options), std::move(runtime), ReadHostFacts(), std::move(network)));
 }
 
 }  // namespace kiln::worker::exec

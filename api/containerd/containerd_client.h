@@ -1,0 +1,58 @@
+// ContainerdClient: calls of containerd's API in one of its namespaces.
+#pragma once
+
+#include <google/protobuf/any.pb.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "api/proto/containerd/containers.grpc.pb.h"
+#include "api/proto/containerd/introspection.grpc.pb.h"
+#include "api/proto/containerd/tasks.grpc.pb.h"
+#include "base/status.h"
+
+namespace kiln::api {
+
+namespace ctd_containers = ::containerd::services::containers::v1;
+namespace ctd_introspection = ::containerd::services::introspection::v1;
+namespace ctd_tasks = ::containerd::services::tasks::v1;
+
+// Thread-safe. Calls block; their errors keep containerd's code and words.
+class ContainerdClient {
+ public:
+  // `address` is a path, perhaps with unix:// before it. Connects with the first call.
+  ContainerdClient(const std::string& address, std::string name_space);
+
+  template <typename Stub, typename Request, typename Response>
+  Status Call(Stub& stub,
+              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+              const Request& request, Response* response) {
+    grpc::ClientContext context;
+    return CallIn(context, stub, method, request, response);
+  }
+  // With a context of the caller's, who can cancel it.
+  template <typename Stub, typename Request, typename Response>
+  Status CallIn(grpc::ClientContext& context, Stub& stub,
+                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                const Request& request, Response* response) {
+    context.AddMetadata("containerd-namespace", namespace_);
+    grpc::Status status = (stub.*method)(&context, request, response);
+    return {static_cast<StatusCode>(status.error_code()), status.error_message()};
+  }
+
+  ctd_containers::Containers::Stub& containers() { return *containers_; }
+  ctd_introspection::Introspection::Stub& introspection() { return *introspection_; }
+  ctd_tasks::Tasks::Stub& tasks() { return *tasks_; }
+
+ private:
+  std::string namespace_;
+  std::unique_ptr<ctd_containers::Containers::Stub> containers_;
+  std::unique_ptr<ctd_introspection::Introspection::Stub> introspection_;
+  std::unique_ptr<ctd_tasks::Tasks::Stub> tasks_;
+};
+
+// JSON of OCI's runtime spec ("Spec", "Process") as containerd wants it wrapped.
+google::protobuf::Any RuntimeSpecAny(std::string_view kind, std::string json);
+
+}  // namespace kiln::api
