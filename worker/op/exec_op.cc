@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "llb/proto/ops.pb.h"
 #include "worker/op/cache_maps.h"
+#include "worker/op/emulator.h"
 #include "worker/op/failed_steps.h"
 #include "worker/op/log_streams.h"
 #include "worker/op/op_deps.h"
@@ -158,7 +159,8 @@ class ExecOp : public solver::Op {
     std::vector<std::string> args = {std::string(kEmulatorPath)};
     args.insert(args.end(), meta->args.begin(), meta->args.end());
     meta->args = std::move(args);
-    cache::Mount bind{"bind", *qemu, {"ro", "bind"}};
+    ASSIGN_OR_RETURN(std::string program, EmulatorFor(*qemu, deps_.temp_dir));
+    cache::Mount bind{"bind", program, {"ro", "bind"}};
     mounts->push_back({.source = [bind]() -> StatusOr<cache::MountLease> {
                          return cache::MountLease{{bind}, nullptr};
                        },
