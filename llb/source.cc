@@ -10,6 +10,7 @@
 #include "llb/git_ref.h"
 #include "llb/graph.h"
 #include "llb/node.h"
+#include "llb/ssh_keyscan.h"
 
 namespace kiln::llb {
 namespace {
@@ -172,7 +173,9 @@ State Git(std::string_view remote, GitOptions options) {
   attrs["git.authtokensecret"] = "GIT_AUTH_TOKEN";
   attrs["git.authheadersecret"] = "GIT_AUTH_HEADER";
   if (url.ok() && url->scheme == "ssh") {
-    if (!options.known_ssh_hosts.empty()) attrs["git.knownsshhosts"] = options.known_ssh_hosts;
+    std::string hosts = options.known_ssh_hosts;
+    if (hosts.empty()) hosts = ScanSshKey(url->host);  // best effort
+    if (!hosts.empty()) attrs["git.knownsshhosts"] = std::move(hosts);
     attrs["git.mountsshsock"] =
         options.mount_ssh_sock.empty() ? "default" : options.mount_ssh_sock;
     own->Need(kCapSourceGitKnownSshHosts).Need(kCapSourceGitMountSshSock);

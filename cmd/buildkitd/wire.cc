@@ -30,10 +30,12 @@
 #include "oci/reference.h"
 #include "oci/registry.h"
 #include "solver/scheduler.h"
+#include "llb/ssh_keyscan.h"
 #include "worker/cdi/cdi_devices.h"
 #include "worker/exporter/exporter_table.h"
 #include "worker/exporter/image_push.h"
 #include "worker/remotecache/registry_cache.h"
+#include "worker/source/git/ssh_keyscan.h"
 #include "worker/source/image/image_source.h"
 #include "worker/source/image/registry_origin.h"
 #include "worker/op/source_pins.h"
@@ -204,6 +206,7 @@ Status Daemon::Graph::OpenState(const Config& config, const std::string& snapsho
 }
 
 Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& facts) {
+  llb::SetSshKeyScan(worker::ScanSshHost);
   worker::WorkerOptions options;
   registry = std::make_shared<oci::Registry>(RegistryHostsOf(config));
   options.root = JoinPath(config.root, "worker");

@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "llb/file_action.h"
 #include "llb/git_ref.h"
+#include "llb/proto/ops.pb.h"
 #include "llb/source.h"
 
 namespace kiln::dockerfile {
@@ -81,6 +82,12 @@ Status InitInputs(frontend::Bridge& bridge, BuildContext* context) {
   using Inputs = std::map<std::string, frontend::DefinitionPtr>;
   StatusOr<Inputs> inputs = bridge.Inputs();
   if (!inputs.ok()) return Annotate(inputs.status(), "failed to get frontend inputs");
+  for (const auto& [name, input] : *inputs) {
+    if (input == nullptr || input->metadata().empty()) {
+      return UnknownError(
+          "failed to get frontend inputs: invalid nil input definition to definition op");
+    }
+  }
   auto dockerfile = inputs->find(context->dockerfile_local);
   if (!context->force_local_dockerfile && dockerfile != inputs->end()) {
     ASSIGN_OR_RETURN(context->dockerfile, llb::FromDefinition(*dockerfile->second));

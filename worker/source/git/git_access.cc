@@ -29,7 +29,12 @@ Status ParseGitAttribute(const std::string& key, const std::string& value, GitId
   if (key == "git.skipsubmodules") id->skip_submodules = value == "true";
   if (key == "git.mtime") id->mtime = value;
   if (key == "git.fetchbycommit") id->fetch_by_commit = value == "true";
-  if (key.starts_with("git.sig.") || key == "git.bundle" || key == "git.checkoutbundle") {
+  if (key.starts_with("git.sig.")) id->check_signature = true;
+  if (key == "git.sig.pubkey") id->signature_keys = value;
+  if (key == "git.sig.rejectexpired") id->reject_expired = value == "true";
+  if (key == "git.sig.requiresignedtag") id->require_signed_tag = value == "true";
+  if (key == "git.sig.ignoresignedtag") id->ignore_signed_tag = value == "true";
+  if (key == "git.bundle" || key == "git.checkoutbundle") {
     return UnimplementedError(StrCat(key, " is not supported"));
   }
   return OkStatus();

@@ -17,6 +17,10 @@ namespace kiln::worker {
 struct GitIdentifier {
   std::string remote, ref, checksum, subdir, mtime;
   std::string token_secret, header_secret, ssh_sock, known_hosts;
+  // Signatures: nothing is checked unless one of the attributes is there.
+  bool check_signature = false, reject_expired = false;
+  bool require_signed_tag = false, ignore_signed_tag = false;
+  std::string signature_keys;
   bool keep_git_dir = false, skip_submodules = false, fetch_by_commit = false;
 
   // What decides the tree, beside the commit.
@@ -33,7 +37,7 @@ struct GitIdentifier {
   }
 };
 
-// Unknown keys are left alone; UNIMPLEMENTED for signatures and bundles.
+// Unknown keys are left alone; UNIMPLEMENTED for bundles.
 Status ParseGitAttribute(const std::string& key, const std::string& value, GitIdentifier* id);
 
 // One clone per remote is written by one step at a time.

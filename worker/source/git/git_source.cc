@@ -15,6 +15,7 @@
 #include "cache/mount.h"
 #include "llb/git_ref.h"
 #include "worker/source/git/git_access.h"
+#include "worker/source/signature/verify.h"
 
 namespace kiln::worker {
 namespace {
@@ -40,6 +41,7 @@ class GitInstance : public SourceInstance {
 
   StatusOr<Key> CacheKey(int, solver::JobContext& context) override {
     ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
+    RETURN_IF_ERROR(CheckSignature(found, context));
     const bool peel = !found.tagged_commit.empty() && !id_.keep_git_dir;
     return Key{KeyOf(found), true, peel ? found.tagged_commit : found.commit,
                id_.ref.empty() ? id_.remote : StrCat(id_.remote, "#", id_.ref)};
@@ -69,15 +71,42 @@ class GitInstance : public SourceInstance {
     meta.git_checksum = found.commit;
     meta.git_ref = found.ref;
     if (!id_.keep_git_dir) meta.git_commit_checksum = found.tagged_commit;
-    if (!objects) return meta;
-    auto lock = shared_->locks.Lock(id_.remote);
-    RETURN_IF_ERROR(WithFetched(found, context, [&](const GitCli& clone, const std::string&) {
-      return ReadObjects(clone, &meta);
-    }));
+    if (!objects && !id_.check_signature) return meta;
+    RETURN_IF_ERROR(FetchObjects(found, context, &meta));
+    RETURN_IF_ERROR(VerifySignature(meta));
     return meta;
   }
 
  private:
+  Status FetchObjects(const GitResolved& found, solver::JobContext& context, SourceMetadata* meta) {
+    auto lock = shared_->locks.Lock(id_.remote);
+    return WithFetched(found, context, [&](const GitCli& clone, const std::string&) {
+      return ReadObjects(clone, meta);
+    });
+  }
+
+  Status CheckSignature(const GitResolved& found, solver::JobContext& context) {
+    if (!id_.check_signature) return OkStatus();
+    SourceMetadata meta;
+    meta.git_checksum = found.commit;
+    meta.git_commit_checksum = found.tagged_commit;
+    RETURN_IF_ERROR(FetchObjects(found, context, &meta));
+    return VerifySignature(meta);
+  }
+
+  // The tag's signature if it has a good one, else the commit's.
+  Status VerifySignature(const SourceMetadata& meta) const {
+    if (!id_.check_signature) return OkStatus();
+    const SignaturePolicy policy{.reject_expired = id_.reject_expired};
+    Status tag = UnknownError("signed tag required but no signed tag found");
+    if (!id_.ignore_signed_tag && !meta.git_tag_object.empty()) {
+      tag = VerifyGitObject(meta.git_tag_object, id_.signature_keys, policy, shared_->temp_dir);
+      if (tag.ok()) return tag;
+    }
+    if (id_.require_signed_tag) return tag;
+    return VerifyGitObject(meta.git_commit_object, id_.signature_keys, policy, shared_->temp_dir);
+  }
+
   static Status ReadObjects(const GitCli& git, SourceMetadata* meta) {
     ASSIGN_OR_RETURN(std::string type, git.RunLine({"cat-file", "-t", meta->git_checksum}));
     if (type != "commit" && type != "tag") {

@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "cache/mount.h"
 #include "worker/source/http/http_client.h"
+#include "worker/source/signature/verify.h"
 
 namespace kiln::worker {
 namespace {
@@ -33,6 +34,7 @@ struct HttpIdentifier {
   std::string filename;
   int64_t perm = 0, uid = 0, gid = 0;
   std::string auth_secret;
+  std::string signature, signature_keys;  // both or none
   std::map<std::string, std::string> headers;  // only those that a user may set
 };
 
@@ -68,8 +70,10 @@ Status ParseAttribute(const std::string& key, const std::string& value, HttpIden
     ASSIGN_OR_RETURN(id->gid, ParseNumber(value));
   } else if (key == "http.authheadersecret") {
     id->auth_secret = value;
-  } else if (key.starts_with("http.sig.")) {
-    return UnimplementedError("http signature verification is not supported");
+  } else if (key == "http.sig.pubkey") {
+    id->signature_keys = value;
+  } else if (key == "http.sig.signature") {
+    id->signature = value;
   } else if (key.starts_with("http.header.")) {
     std::string name = ToLower(key.substr(12));
     if (name == "accept") id->headers["Accept"] = value;
@@ -193,11 +197,13 @@ class HttpInstance : public SourceInstance {
       ASSIGN_OR_RETURN(resolved, Resolve(context));
       HoldContent(resolved);
     }
+    RETURN_IF_ERROR(CheckSignature(context));
     return Key{KeyText(id_, resolved), true, resolved.digest.text(), id_.url};
   }
 
   StatusOr<SourceMetadata> Metadata(bool, solver::JobContext& context) override {
     SourceMetadata meta;
+    RETURN_IF_ERROR(CheckSignature(context));
     if (!id_.checksum.empty()) {
       meta.http_digest = id_.checksum;
       meta.http_filename = HttpFileName(id_.url, id_.filename, "");
@@ -228,6 +234,25 @@ class HttpInstance : public SourceInstance {
   }
 
  private:
+  Status CheckSignature(solver::JobContext& context) {
+    if (id_.signature.empty()) return OkStatus();
+    StatusOr<Resolved> resolved = Resolve(context);
+    if (!resolved.ok()) {
+      return Annotate(resolved.status(),
+                      "failed to resolve source reference for signature verification");
+    }
+    HoldContent(*resolved);
+    StatusOr<cache::Ref> ref = refs_.Get(resolved->ref_id);
+    if (!ref.ok()) return Annotate(ref.status(), "failed to load http source reference");
+    ASSIGN_OR_RETURN(cache::MountLease lease, ref->Mount(true, context.stop()));
+    ASSIGN_OR_RETURN(cache::LocalMount mount,
+                     cache::LocalMount::Open(std::move(lease), temp_dir_));
+    // The name has no slash and the file is one of ours.
+    return Annotate(VerifyPgp(JoinPath(mount.path(), resolved->filename), id_.signature,
+                              id_.signature_keys, {}, temp_dir_),
+                    "failed to verify pgp signature");
+  }
+
   // Between the key and the tree nothing may prune it: the server may have moved on.
   void HoldContent(const Resolved& resolved) {
     if (!held_.empty()) return;
@@ -434,6 +459,10 @@ class HttpSource : public Source {
     id.url = StrCat(scheme, "://", reference);
     for (const auto& [key, value] : attrs) {
       RETURN_IF_ERROR(ParseAttribute(key, value, &id));
+    }
+    if (id.signature.empty() != id.signature_keys.empty()) {
+      return InvalidArgumentError(
+          "http signature verification requires both pubkey and signature");
     }
     return std::unique_ptr<SourceInstance>(
         std::make_unique<HttpInstance>(refs_, sessions_, temp_dir_, std::move(id)));
