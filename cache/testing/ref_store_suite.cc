@@ -275,7 +275,8 @@ TEST_P(RefStoreSuite, UsageTellsWhatIsInUseAndFilters) {
     Ref top = Make(base, {"b=1"});
     top_id = top.id();
     base = Ref();
-    for (const UsageRecord& record : store_->Usage({}).value()) EXPECT_TRUE(record.in_use);
+    const std::vector<UsageRecord> records = store_->Usage({}).value();
+    for (const UsageRecord& record : records) EXPECT_TRUE(record.in_use);
     EXPECT_TRUE(store_->Prune({}, {}).ok());
     EXPECT_EQ(store_->Usage({}).value().size(), 2U);
   }

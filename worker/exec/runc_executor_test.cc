@@ -65,7 +65,8 @@ class RuncExecutorTest : public ::testing::Test {
   }
   std::vector<std::string> Leftovers() {
     std::vector<std::string> names;
-    for (const std::string& name : *ListDir(JoinPath(dir_.path(), "executor"))) {
+    const std::vector<std::string> entries = ListDir(JoinPath(dir_.path(), "executor")).value();
+    for (const std::string& name : entries) {
       if (name.size() == 25) names.push_back(name);
     }
     return names;
