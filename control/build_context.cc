@@ -152,12 +152,6 @@ Time BuildContext::Finished() {
   return finished_;
 }
 
-Time BuildContext::Finished() {
-  std::lock_guard lock(mutex_);
-  if (!finished_.set()) finished_ = Now();
-  return finished_;
-}
-
 std::shared_ptr<solver::CacheSource> BuildContext::CacheSourceFor(
     const frontend::CacheImport& import) {
   std::lock_guard lock(mutex_);
