@@ -24,11 +24,10 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 }  // namespace
 
 ContainerdClient::ContainerdClient(const std::string& address, std::string name_space)
-    : namespace_(std::move(name_space)) {
-  std::shared_ptr<grpc::Channel> channel = Connect(address);
-  containers_ = ctd_containers::Containers::NewStub(channel);
-  introspection_ = ctd_introspection::Introspection::NewStub(channel);
-  tasks_ = ctd_tasks::Tasks::NewStub(channel);
+    : namespace_(std::move(name_space)), channel_(Connect(address)) {
+  containers_ = ctd_containers::Containers::NewStub(channel_);
+  introspection_ = ctd_introspection::Introspection::NewStub(channel_);
+  tasks_ = ctd_tasks::Tasks::NewStub(channel_);
 }
 
 google::protobuf::Any RuntimeSpecAny(std::string_view kind, std::string json) {

@@ -36,10 +36,16 @@ class ContainerdClient {
   Status CallIn(grpc::ClientContext& context, Stub& stub,
                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                 const Request& request, Response* response) {
-    context.AddMetadata("containerd-namespace", namespace_);
+    Prepare(context);
     grpc::Status status = (stub.*method)(&context, request, response);
     return {static_cast<StatusCode>(status.error_code()), status.error_message()};
   }
+
+  // For calls that CallIn cannot make.
+  void Prepare(grpc::ClientContext& context) const {
+    context.AddMetadata("containerd-namespace", namespace_);
+  }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
 
   ctd_containers::Containers::Stub& containers() { return *containers_; }
   ctd_introspection::Introspection::Stub& introspection() { return *introspection_; }
@@ -47,6 +53,7 @@ class ContainerdClient {
 
  private:
   std::string namespace_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<ctd_containers::Containers::Stub> containers_;
   std::unique_ptr<ctd_introspection::Introspection::Stub> introspection_;
   std::unique_ptr<ctd_tasks::Tasks::Stub> tasks_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "api/containerd/containerd_images.h"
 #include "api/containerd/containerd_runtime.h"
 #include "api/server/trace_collector.h"
 #include "api/server/stdio_frontend.h"
@@ -33,6 +34,7 @@
 #include "llb/ssh_keyscan.h"
 #include "worker/cdi/cdi_devices.h"
 #include "worker/exporter/exporter_table.h"
+#include "worker/exporter/image_commit.h"
 #include "worker/exporter/image_push.h"
 #include "worker/remotecache/registry_cache.h"
 #include "worker/source/git/ssh_keyscan.h"
@@ -86,6 +88,18 @@ oci::RegistryHosts RegistryHostsOf(const Config& config) {
     }
   }
   return hosts;
+}
+
+// Where built images go besides our own store.
+worker::StoreFn ImageStoreOf(const Config& config) {
+  if (!UsesContainerd(config)) return {};
+  auto images = std::make_shared<api::ContainerdImages>(config.containerd.address,
+                                                        config.containerd.containerd_namespace);
+  return [images](const worker::CommittedImage& image, const std::string& name) -> Status {
+    ASSIGN_OR_RETURN(std::vector<oci::Descriptor> blobs,
+                     worker::BlobsOf(*image.blobs, image.descriptor));
+    return images->Store(blobs, *image.blobs, name);
+  };
 }
 
 // Names of images that may be frontends; checked when the daemon starts.
@@ -234,7 +248,8 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
        .sessions = &sessions,
        .push = worker::NewRegistryPush(registry, [this](const std::string& session) {
          return worker::NewSessionAuth(sessions, {session});
-       })});
+       }),
+       .store = ImageStoreOf(config)});
   caches = std::make_unique<worker::CacheBackends>(*refs);
   caches->Add("inline", worker::NewInlineCacheBackend());
   caches->Add("local", worker::NewLocalCacheBackend(sessions));

@@ -24,10 +24,14 @@ struct PushTarget {
 using PushFn =
     std::function<Status(const CommittedImage&, const PushTarget&, const ExportContext&)>;
 
+// Puts a committed image into an image store beside ours, under one name.
+using StoreFn = std::function<Status(const CommittedImage&, const std::string& name)>;
+
 struct ExporterTableOptions {
   cache::RefStore* refs = nullptr;      // must outlive the table
   SessionTable* sessions = nullptr;     // must outlive the table
   PushFn push = {};                     // null: pushing is UNIMPLEMENTED
+  StoreFn store = {};                   // null: there is no such store
 };
 
 // The table is thread-safe.

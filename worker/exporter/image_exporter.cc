@@ -52,6 +52,8 @@ class ImageExporter : public Exporter {
 
  private:
   std::string NamesFor(const Attrs& metadata, const CommittedImage& image) const;
+  Status Store(const CommittedImage& image, const std::string& names,
+               const ExportContext& context) const;
 
   ExporterTableOptions table_;
   ImageOptions options_;
@@ -69,6 +71,19 @@ std::string ImageExporter::NamesFor(const Attrs& metadata, const CommittedImage&
     names = names.empty() ? dangling : StrCat(names, ",", dangling);
   }
   return names;
+}
+
+Status ImageExporter::Store(const CommittedImage& image, const std::string& names,
+                            const ExportContext& context) const {
+  if (!table_.store || !flags_.store || names.empty()) return OkStatus();
+  for (std::string_view name : StrSplit(names, ',')) {
+    ProgressLine line(context, StrCat("naming to ", name));
+    RETURN_IF_ERROR(table_.store(image, std::string(name)));
+    if (!flags_.name_canonical) continue;
+    RETURN_IF_ERROR(
+        table_.store(image, StrCat(name, "@", image.descriptor.digest.text())));
+  }
+  return OkStatus();
 }
 
 StatusOr<Attrs> ImageExporter::Export(const ExportSource& source, const ExportContext& context) {
@@ -91,6 +106,7 @@ StatusOr<Attrs> ImageExporter::Export(const ExportSource& source, const ExportCo
     response["containerimage.config.digest"] = image.config_digest.text();
   }
   response["containerimage.descriptor"] = Base64Encode(oci::DescriptorJson(image.descriptor));
+  RETURN_IF_ERROR(Store(image, names, context));
   if (!flags_.push || names.empty()) return response;
   for (std::string_view target : StrSplit(names, ',')) {
     if (!table_.push) return UnimplementedError("this server cannot push images");
