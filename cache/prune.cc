@@ -100,6 +100,22 @@ void SortForRemoval(std::vector<Candidate>& candidates) {
   });
 }
 
+// What a prune was told to do, for those who ask later where a record went.
+std::string RuleText(const PruneOptions& options) {
+  std::string text = options.all ? "prune of everything" : "prune";
+  auto add = [&](std::string_view what, const std::string& value) {
+    text += StrCat(", ", what, " ", value);
+  };
+  if (!options.filters.empty()) add("filter", StrJoin(options.filters, " or "));
+  if (options.keep_duration_nanos != 0) {
+    add("unused for", StrCat(options.keep_duration_nanos / 1'000'000'000, "s"));
+  }
+  if (options.reserved_bytes != 0) add("down to", StrCat(options.reserved_bytes, " bytes"));
+  if (options.max_used_bytes != 0) add("above", StrCat(options.max_used_bytes, " bytes"));
+  if (options.min_free_bytes != 0) add("to free", StrCat(options.min_free_bytes, " bytes"));
+  return text;
+}
+
 }  // namespace
 
 StatusOr<std::vector<UsageRecord>> RefCore::UsageOfAll() {
@@ -153,7 +169,7 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
   ASSIGN_OR_RETURN(Filter filter, ParseFilters("prune", options.filters));
   Time cutoff{Now().nanos - options.keep_duration_nanos};
   std::vector<Candidate> candidates;
-  std::function<void(std::string_view)> on_remove;
+  RefStore::RemoveCallback on_remove;
   {
     std::lock_guard lock(mutex_);
     on_remove = on_remove_;
@@ -181,6 +197,7 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
   }
   int64_t freed = 0;
   int removed_count = 0;
+  const std::string rule = RuleText(options);
   std::vector<std::string> snapshots;
   for (const Candidate& candidate : candidates) {
     StatusOr<int64_t> size = SizeOf(candidate.record);
@@ -205,7 +222,7 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
       snapshot = RemoveLocked(record);
     }
     if (on_remove) {
-      for (const std::string& id : ids) on_remove(id);
+      for (const std::string& id : ids) on_remove(id, rule);
     }
     if (!snapshot.empty()) snapshots.push_back(std::move(snapshot));
     usage.size = size.ok() ? *size : 0;

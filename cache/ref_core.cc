@@ -317,7 +317,7 @@ StatusOr<StatePtr> RefCore::Get(std::string_view id) {
 StatusOr<StatePtr> RefCore::GetMutable(std::string_view id) {
   RecordPtr record;
   std::string gone;
-  std::function<void(std::string_view)> on_remove;
+  RefStore::RemoveCallback on_remove;
   {
     std::lock_guard lock(mutex_);
     auto it = records_.find(id);
@@ -337,7 +337,7 @@ StatusOr<StatePtr> RefCore::GetMutable(std::string_view id) {
     ++record->leases;
     on_remove = on_remove_;
   }
-  if (!gone.empty() && on_remove) on_remove(gone);
+  if (!gone.empty() && on_remove) on_remove(gone, "its tree is written again");
   Sources sources;
   return std::make_shared<RefState>(shared_from_this(), record, std::move(sources));
 }
@@ -525,7 +525,12 @@ void RefCore::SyncLoop(std::stop_token stop) {
   }
 }
 
-void RefCore::SetOnRemove(std::function<void(std::string_view)> callback) {
+bool RefCore::Has(std::string_view id) {
+  std::lock_guard lock(mutex_);
+  return records_.find(std::string(id)) != records_.end();
+}
+
+void RefCore::SetOnRemove(RefStore::RemoveCallback callback) {
   std::lock_guard lock(mutex_);
   on_remove_ = std::move(callback);
 }

@@ -88,7 +88,8 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   ContentStore& content;
   const std::string temp_dir;
 
-  void SetOnRemove(std::function<void(std::string_view)> callback);
+  void SetOnRemove(RefStore::RemoveCallback callback);
+  bool Has(std::string_view id);
 
  private:
   // ref_core.cc. Names ending in Locked want `mutex_`.
@@ -139,7 +140,7 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   std::map<std::string, RecordPtr, std::less<>> records_;
   std::map<std::string, int> snapshot_users_;
   std::map<std::string, std::vector<std::weak_ptr<Record>>> by_blob_chain_;
-  std::function<void(std::string_view)> on_remove_;
+  RefStore::RemoveCallback on_remove_;
 
   std::mutex prune_mutex_;
 

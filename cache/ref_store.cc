@@ -48,7 +48,8 @@ class DiskRefStore : public RefStore {
     return core_->table.KeepBlobs(owner, blobs);
   }
   Status DropBlobs(std::string_view owner) override { return core_->table.DropBlobs(owner); }
-  void OnRemove(std::function<void(std::string_view)> callback) override {
+  bool Has(std::string_view id) override { return core_->Has(id); }
+  void OnRemove(RemoveCallback callback) override {
     core_->SetOnRemove(std::move(callback));
   }
   ContentStore& content() override { return core_->content; }

@@ -87,8 +87,11 @@ class RefStore {
   // Blobs that no record names but that are to stay until dropped (build history).
   virtual Status KeepBlobs(std::string_view owner, const std::vector<Digest>& blobs) = 0;
   virtual Status DropBlobs(std::string_view owner) = 0;
-  // Called for each id about to go, so that cache keys can be dropped first.
-  virtual void OnRemove(std::function<void(std::string_view id)> callback) = 0;
+  virtual bool Has(std::string_view id) = 0;
+  // Called for each id about to go, so that cache keys can be dropped first. `rule`
+  // says to people which prune it was.
+  using RemoveCallback = std::function<void(std::string_view id, std::string_view rule)>;
+  virtual void OnRemove(RemoveCallback callback) = 0;
 
   virtual ContentStore& content() = 0;
   virtual const std::string& temp_dir() const = 0;  // on the same file system, emptied at start

@@ -45,7 +45,8 @@ class SchedulerEntry {
     scheduler_.StartBuild({.id = id_,
                            .session = build.request.session,
                            .progress = build.progress,
-                           .compatibility_version = build.request.compatibility_version});
+                           .compatibility_version = build.request.compatibility_version,
+                           .explain = build.request.explain});
   }
   ~SchedulerEntry() { scheduler_.EndBuild(id_); }
 
@@ -82,7 +83,12 @@ Build::Build(const Services& services, RequestStore* requests, BuildRequest requ
   if (own.client_driven()) client_ = std::make_unique<ClientFrontend>(*bridge_, context_);
 }
 
+void Build::Enter() {
+  entry_ = std::make_shared<SchedulerEntry>(*context_->services->scheduler, *context_);
+}
+
 StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
+  std::shared_ptr<void> entry = std::move(entry_);
   std::stop_callback cancel(stop, [this] {
     context_->stop.request_stop();
     context_->services->scheduler->Cancel(request().id, CancelledError("context canceled"));
@@ -91,7 +97,6 @@ StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
   RETURN_IF_ERROR(Load(&outputs));
   ASSIGN_OR_RETURN(cache_exports_, CacheExports::Configure(*context_));
   ASSIGN_OR_RETURN(attestations_, Attestations::Parse(request().frontend_opts));
-  SchedulerEntry entry(*context_->services->scheduler, *context_);
   GatewayEnd gateway_end(*context_, client_.get());
   ASSIGN_OR_RETURN(frontend::Result result, Convert(stop));
   NoteRequest(request().frontend_opts, &result);

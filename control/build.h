@@ -31,6 +31,9 @@ class Build {
   // `requests` outlives the build.
   Build(const Services& services, RequestStore* requests, BuildRequest request);
 
+  // Makes it known to the scheduler. Call before anybody can find the build: a client
+  // that drives it may ask at once.
+  void Enter();
   // Blocks until the build is over; a stop request cancels it. The progress log
   // is closed by the caller, who may have more to say.
   StatusOr<BuildResponse> Run(std::stop_token stop);
@@ -63,6 +66,7 @@ class Build {
   std::unique_ptr<ClientFrontend> client_;
   CacheExports cache_exports_;
   Attestations attestations_;
+  std::shared_ptr<void> entry_;  // from Enter to the end of Run
   ResultCaptures captures_;
   std::mutex facts_mutex_;  // exports run side by side
   BuildFacts facts_;

@@ -38,6 +38,7 @@ struct BuildRequest {
   int compatibility_version = 30;
   bool internal = false;              // kept out of the history
   bool proxy_network = false;
+  bool explain = false;               // steps say why they run
 
   bool client_driven() const { return definition == nullptr && frontend.empty(); }
 };

@@ -26,6 +26,7 @@ StatusOr<BuildResponse> Controller::Solve(BuildRequest request, std::stop_token 
     if (!builds_.try_emplace(id, build).second) {
       return UnknownError(StrCat("job ID ", id, " exists"));
     }
+    build->Enter();
     changed_.notify_all();
   }
   Time created = Now();

@@ -193,6 +193,7 @@ void BuildGraph::OnSourceOpened(const std::shared_ptr<SourceEntry>& entry, const
     entry->table = std::make_shared<KeyTable>(entry->source);
   } else {
     entry->failed = true;
+    entry->error = status.message();
     log::Warning("cache import failed",
                  {{"source", entry->source->name()}, {"error", status.message()}});
   }
@@ -284,6 +285,7 @@ void BuildGraph::EndBuild(const std::string& id) {
   Build build = std::move(it->second);
   builds_.erase(it);
   build.state->CloseProgress();
+  NoteSteps(build);
   std::vector<std::shared_ptr<VertexNode>> gone;
   for (const std::shared_ptr<VertexNode>& node : build.vertices) {
     node->audience->Remove(build.state.get());

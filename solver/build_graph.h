@@ -64,6 +64,7 @@ class BuildGraph {
   // Runs `function` on the graph's thread and settles what follows from it.
   void Enter(std::function<void()> function);
 
+  cache::KeyIndex& index() const { return parts_.index; }
   size_t vertices() const { return vertices_.size(); }
   uint64_t events() const { return events_; }  // that edges have seen
 
@@ -154,6 +155,14 @@ class BuildGraph {
   void TakeOutput(EdgeNode& edge, const VertexNode& ran);
   void ReportRun(VertexNode& node);
   void KeepUnwanted(const Flight& flight);
+
+  // graph_recipes.cc
+  void NoteMiss(EdgeNode& edge);
+  std::string RecipeOf(const VertexNode& node, const CacheKey& key, const EdgeNode* edge) const;
+  void NoteKey(const VertexNode& node, const CacheKey& key);
+  std::string StepOf(const VertexNode& node) const;
+  void NoteSteps(const Build& build);
+  std::function<void()> MissReport(const VertexNode& node) const;
 
   Parts parts_;
   std::shared_ptr<KeyTable> local_;

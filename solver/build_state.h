@@ -28,6 +28,8 @@ class BuildState {
 
   const std::string& id() const { return options_.id; }
   const std::string& session() const { return options_.session; }
+  bool explain() const { return options_.explain; }
+  Time started() const { return started_; }
   int compatibility_version() const { return options_.compatibility_version; }
 
   // Passes an event to the build's sink. A vertex that starts proves its inputs:
@@ -54,6 +56,7 @@ class BuildState {
   }
 
   const BuildOptions options_;
+  const Time started_ = Now();
 
   std::mutex progress_mutex_;
   std::unordered_map<Digest, VertexEvent> vertices_;

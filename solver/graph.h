@@ -100,6 +100,7 @@ struct SourceEntry {
   std::shared_ptr<CacheSource> source;
   std::shared_ptr<KeyTable> table;  // null until opened
   bool failed = false;
+  std::string error;
   std::vector<std::weak_ptr<VertexNode>> waiting;
 };
 
@@ -140,6 +141,8 @@ struct VertexNode : std::enable_shared_from_this<VertexNode> {
   std::optional<std::vector<cache::Ref>> outputs;
   Status run_error;
   bool run_reported = false;  // "completed" was said
+  std::string recipe;         // of a miss: see graph_recipes.cc
+  bool shared_run = false;    // an equal vertex ran for it
   bool dead = false;  // out of the graph; kept by jobs that still run
 };
 

@@ -231,7 +231,7 @@ void BuildGraph::OnLoaded(EdgeNode& edge, const EdgeNode::Candidate& candidate,
     log::Warning("cached result is not usable", {{"vertex", edge.vertex.vertex->name},
                                                  {"error", loaded.status().message()}});
     if (candidate.table->local() && IsNotFound(loaded.status())) {
-      parts_.index.Release(candidate.record.id).IgnoreError();
+      parts_.index.Release(candidate.record.id, "its files were lost").IgnoreError();
     }
     return Feed(edge, event::LoadMissed{edge.candidates.size()});
   }
@@ -282,6 +282,11 @@ Status BuildGraph::SaveLoaded(const EdgeNode::Candidate& candidate,
                               const std::vector<CacheSource::Loaded>& loaded) {
   std::unordered_map<std::string, const CacheSource::Loaded*> by_key;
   for (size_t i = 1; i < loaded.size(); ++i) by_key.emplace(loaded[i].key, &loaded[i]);
+  auto note = [&](const CacheKey& key) {
+    auto found = vertices_.find(key.vertex());
+    if (found != vertices_.end()) NoteKey(*found->second, key);
+  };
+  note(*candidate.key);
   RETURN_IF_ERROR(local_->Save(*candidate.key, {loaded.front().ref.id(), loaded.front().created}));
   if (by_key.empty()) return OkStatus();
   std::vector<const CacheKey*> open = {candidate.key.get()};
@@ -292,6 +297,7 @@ Status BuildGraph::SaveLoaded(const EdgeNode::Candidate& candidate,
     if (!seen.insert(key).second) continue;
     auto it = by_key.find(candidate.table->Find(*key));
     if (it != by_key.end()) {
+      note(*key);
       RETURN_IF_ERROR(local_->Save(*key, {it->second->ref.id(), it->second->created}));
     }
     for (const auto& dep : key->deps()) {

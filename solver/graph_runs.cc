@@ -101,6 +101,7 @@ void BuildGraph::Launch(EdgeNode& edge) {
   flight->keys = edge.final_keys;
   flight->output = edge.output;
   edge.vertex.flight = flight;
+  NoteMiss(edge);
   JoinFlight(edge, flight);
   std::vector<cache::Ref> inputs;
   for (const EdgeNode::Input& input : edge.inputs) inputs.push_back(input.edge->result->Clone());
@@ -110,11 +111,12 @@ void BuildGraph::Launch(EdgeNode& edge) {
 void BuildGraph::RunOp(const std::shared_ptr<Flight>& flight, std::vector<cache::Ref> inputs) {
   const std::shared_ptr<VertexNode>& node = flight->vertex;
   auto job = std::make_shared<VertexJob>(*this, node, node->audience, flight->stop.get_token());
-  auto run = [this, flight, job, op = node->op,
+  auto run = [this, flight, job, op = node->op, report = MissReport(*node),
               refs = std::make_shared<std::vector<cache::Ref>>(std::move(inputs))] {
     StatusOr<std::vector<cache::Ref>> outputs = CancelledError("context canceled");
     if (!job->stop().stop_requested()) {
       flight->vertex->audience->Started(false);
+      report();
       outputs = op->Exec(*refs, *job);
     }
     refs->clear();
@@ -139,6 +141,8 @@ void BuildGraph::JoinFlight(EdgeNode& edge, const std::shared_ptr<Flight>& fligh
   edge.flight = flight;
   flight->members.push_back(&edge);
   if (flight->vertex.get() == &edge.vertex) return;
+  NoteMiss(edge);
+  edge.vertex.shared_run = true;
   for (const BuildStatePtr& build : edge.vertex.audience->builds()) {
     flight->vertex->audience->AddListener(build);
   }
@@ -202,6 +206,7 @@ void BuildGraph::KeepUnwanted(const Flight& flight) {
   auto index = static_cast<size_t>(flight.output);
   if (index >= outputs.size()) return;
   for (const std::shared_ptr<CacheKey>& key : flight.keys) {
+    NoteKey(*flight.vertex, *key);
     local_->Save(*key, {outputs[index].id(), Now()}).IgnoreError();
   }
   AfterFlush([] {});
@@ -227,6 +232,7 @@ void BuildGraph::TakeOutput(EdgeNode& edge, const VertexNode& ran) {
   for (const std::shared_ptr<CacheKey>& key : std::exchange(edge.final_keys, {})) {
     key->set_of_result({nullptr, saved.id, saved.created});
     key->set_also(edge.vertex.sub_keys);
+    NoteKey(edge.vertex, *key);
     if (Status status = local_->Save(*key, saved); !status.ok()) {
       log::Error("result is not kept", {{"error", status.message()}});
     }

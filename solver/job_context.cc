@@ -31,6 +31,13 @@ std::vector<std::string> VertexJob::Builds() const {
   return ids;
 }
 
+void VertexJob::NoteFiles(const Digest& content, const std::function<std::string()>& files) {
+  cache::KeyIndex& index = graph_.index();
+  if (!index.WantsFiles(content.text())) return;
+  std::string list = files();
+  if (!list.empty()) index.KeepFiles(content.text(), std::move(list)).IgnoreError();
+}
+
 int VertexJob::compatibility_version() const {
   std::vector<BuildStatePtr> builds = audience_->builds();
   return builds.empty() ? 0 : builds.front()->compatibility_version();

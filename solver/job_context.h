@@ -30,6 +30,7 @@ class VertexJob : public JobContext {
   std::stop_token stop() const override { return stop_; }
   int compatibility_version() const override;
   StatusOr<cache::Ref> SubBuild(const llb::Edge& edge) override;
+  void NoteFiles(const Digest& content, const std::function<std::string()>& files) override;
   StatusOr<std::string> Memo(std::string_view key,
                              const std::function<StatusOr<std::string>()>& compute) override;
 

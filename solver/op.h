@@ -35,6 +35,9 @@ class JobContext {
   // Solves an edge as part of this vertex, for all of its builds. Blocks; only from
   // Exec of an op whose pool is kOwnThread (a job on a pool never waits for a job).
   virtual StatusOr<cache::Ref> SubBuild(const llb::Edge& edge) = 0;
+  // Keeps what a content digest was made of, for who explains a miss; `files` is called
+  // only if that is not known. See cache/contenthash/content_files.h.
+  virtual void NoteFiles(const Digest&, const std::function<std::string()>& /*files*/) {}
   // A value computed once per build and key, shared by its vertices (image resolution …).
   virtual StatusOr<std::string> Memo(std::string_view key,
                                      const std::function<StatusOr<std::string>()>& compute) = 0;

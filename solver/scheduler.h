@@ -31,6 +31,7 @@ struct BuildOptions {
   std::string session;     // its client's session; more can be added
   std::shared_ptr<ProgressSink> progress;
   int compatibility_version = 0;
+  bool explain = false;    // says in a step's output why it runs
 };
 
 // The result of an edge: a tree, and the keys under which it was found or saved.

@@ -149,6 +149,7 @@ control::SolveRequest RunningBuild::SolveMessage() const {
 
 void RunningBuild::Solve() {
   control::SolveResponse response;
+  if (request_.explain) solve_context_.AddMetadata("kiln-explain", "1");
   grpc::Status status = control::Control::NewStub(client_.connection().channel())
                             ->Solve(&solve_context_, SolveMessage(), &response);
   {

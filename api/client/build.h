@@ -41,6 +41,7 @@ struct BuildRequest {
   std::vector<std::string> entitlements;
   std::string source_policy;  // serialized sourcepolicy.Policy; may be empty
   bool proxy_network = false;
+  bool explain = false;                      // Kiln: steps say why they run
   std::string shared_key;
   std::map<std::string, std::string> local_dirs;
   std::map<std::string, std::string> oci_layouts;

@@ -9,6 +9,7 @@
 #include "api/tunnel/go_error.h"
 #include "api/proto/content.grpc.pb.h"
 #include "api/proto/control.grpc.pb.h"
+#include "api/proto/explain.grpc.pb.h"
 
 namespace kiln::api {
 namespace {
@@ -97,6 +98,15 @@ Status Client::Info(control::InfoResponse* response) {
   grpc::Status status =
       control::Control::NewStub(connection_->channel())->Info(&context, {}, response);
   return Annotate(UnaryError(Outcome(*connection_, status)), "failed to call info");
+}
+
+Status Client::Explain(const std::string& build, v1::ExplainResponse* response) {
+  grpc::ClientContext context;
+  v1::ExplainRequest request;
+  request.set_build(build);
+  grpc::Status status =
+      v1::Explain::NewStub(connection_->channel())->Explain(&context, request, response);
+  return Annotate(UnaryError(Outcome(*connection_, status)), "failed to call explain");
 }
 
 Status Client::ListenBuildHistory(

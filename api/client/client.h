@@ -28,6 +28,10 @@ class UpdateBuildHistoryRequest;
 class UsageRecord;
 }  // namespace moby::buildkit::v1
 
+namespace kiln::v1 {
+class ExplainResponse;
+}
+
 namespace kiln::api {
 
 namespace control = ::moby::buildkit::v1;
@@ -45,6 +49,8 @@ class Client {
   Status ListWorkers(const control::ListWorkersRequest& request,
                      control::ListWorkersResponse* response);
   Status Info(control::InfoResponse* response);
+  // Why the steps of a build ran; "" is the last build. Only Kiln answers.
+  Status Explain(const std::string& build, v1::ExplainResponse* response);
   // Ends when the daemon does, or with the first error of `each`.
   Status ListenBuildHistory(const control::BuildHistoryRequest& request,
                             const std::function<Status(const control::BuildHistoryEvent&)>& each);

@@ -69,10 +69,12 @@ class ControlService : public wire::Control::CallbackService {
   ControlService(const ServerParts& parts, CallThreads& threads)
       : parts_(parts), threads_(threads) {}
 
-  grpc::ServerUnaryReactor* Solve(grpc::CallbackServerContext*, const wire::SolveRequest* request,
+  grpc::ServerUnaryReactor* Solve(grpc::CallbackServerContext* context,
+                                  const wire::SolveRequest* request,
                                   wire::SolveResponse* response) override {
+    bool explain = context->client_metadata().contains("kiln-explain");
     return UnaryCall::Start(threads_, [=, this](std::stop_token stop) -> kiln::Status {
-      auto solved = RunBuild(*request, stop);
+      auto solved = RunBuild(*request, explain, stop);
       if (!solved.ok()) {
         log::Error(StrCat("/moby.buildkit.v1.Control/Solve returned error: ",
                           solved.status().ToString()));
@@ -201,9 +203,10 @@ class ControlService : public wire::Control::CallbackService {
   }
 
  private:
-  StatusOr<control::BuildResponse> RunBuild(const wire::SolveRequest& request,
+  StatusOr<control::BuildResponse> RunBuild(const wire::SolveRequest& request, bool explain,
                                             std::stop_token stop) {
     ASSIGN_OR_RETURN(control::BuildRequest build, ParseSolveRequest(request));
+    build.explain = explain;
     return parts_.controller->Solve(std::move(build), stop);
   }
 

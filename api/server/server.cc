@@ -47,10 +47,12 @@ Server::Server(const ServerParts& parts) : state_(std::make_unique<State>()) {
                                     "moby.buildkit.v1.frontend.LLBBridge",
                                     "containerd.services.content.v1.Content",
                                     "grpc.health.v1.Health",
+                                    "kiln.v1.Explain",
                                     "opentelemetry.proto.collector.trace.v1.TraceService"});
   state_->services.push_back(MakeControlService(parts, threads));
   state_->services.push_back(MakeBridgeService(parts, threads));
   state_->services.push_back(MakeContentService(parts, threads));
+  state_->services.push_back(MakeExplainService(parts, threads));
   state_->services.push_back(MakeHealthService());
   state_->services.push_back(MakeTraceService());
 }

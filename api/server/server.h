@@ -15,6 +15,10 @@
 #include "cache/ref_store.h"
 #include "control/controller.h"
 
+namespace kiln::cache {
+class KeyIndex;
+}
+
 namespace kiln::api {
 
 struct Version {
@@ -37,6 +41,7 @@ struct ServerParts {
   control::Controller* controller = nullptr;
   LiveSessions* sessions = nullptr;
   cache::RefStore* refs = nullptr;
+  cache::KeyIndex* keys = nullptr;  // may be null: nothing is explained
   Version version = {};
   WorkerFacts worker = {};
   const worker::cdi::CdiDevices* devices = nullptr;  // may be null: there are none

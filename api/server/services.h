@@ -24,6 +24,7 @@ std::unique_ptr<grpc::Service> MakeBridgeServiceFor(
     std::shared_ptr<control::ClientFrontend> frontend, const ServerParts& parts,
     CallThreads& threads);
 std::unique_ptr<grpc::Service> MakeContentService(const ServerParts& parts, CallThreads& threads);
+std::unique_ptr<grpc::Service> MakeExplainService(const ServerParts& parts, CallThreads& threads);
 std::unique_ptr<grpc::Service> MakeHealthService();
 std::unique_ptr<grpc::Service> MakeTraceService();
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "cache/contenthash/content_files.h"
 #include "cache/contenthash/hash_tree.h"
 #include "cache/ref_core.h"
 
@@ -110,6 +111,14 @@ StatusOr<Digest> Checksum(const Ref& ref, std::string_view path, const ChecksumO
     ref.SetMetadata(kMetadataKey, shared->tree.Save()).IgnoreError();  // only a later rescan
   }
   return digest;
+}
+
+std::vector<FileMark> ListFiles(const Ref& ref, std::string_view path,
+                                const ChecksumOptions& options) {
+  if (ref.empty()) return {};
+  std::shared_ptr<SharedTree> shared = Trees().Get(ref.id());
+  std::lock_guard lock(shared->mutex);
+  return shared->loaded ? shared->tree.List(path, options) : std::vector<FileMark>();
 }
 
 Status ForgetChecksums(const MutableRef& ref) {

@@ -9,7 +9,7 @@
 
 namespace kiln::cache {
 
-StatusOr<Digest> HashFile(const RootedTree& tree, const std::string& path) {
+StatusOr<Digest> HashFile(const RootedTree& tree, const std::string& path, FileStat* seen) {
   ASSIGN_OR_RETURN(RootedTree::Parent parent, tree.OpenParent(path));
   struct stat st{};
   if (::fstatat(parent.dir.get(), parent.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -26,6 +26,7 @@ StatusOr<Digest> HashFile(const RootedTree& tree, const std::string& path) {
     stat.mode |= 0777;
     ASSIGN_OR_RETURN(stat.linkname, tree.ReadLink(path));
   }
+  if (seen != nullptr) *seen = stat;
   FileHash hash(stat);
   if (S_ISREG(st.st_mode) && st.st_size > 0) {
     UniqueFd fd(::openat(parent.dir.get(), parent.name.c_str(),

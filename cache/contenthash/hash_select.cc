@@ -162,6 +162,15 @@ Status HashTree::Select(const Tree& tree, std::string_view raw_path,
   return OkStatus();
 }
 
+std::vector<std::string> HashTree::SelectedKeys(const Tree& tree, std::string_view path,
+                                                const ChecksumOptions& options) {
+  Selection selection;
+  std::vector<std::string> keys;
+  if (!Select(tree, path, options, &selection).ok()) return keys;
+  for (const std::shared_ptr<Included>& entry : selection.kept) keys.push_back(entry->key);
+  return keys;
+}
+
 StatusOr<Digest> HashTree::Checksum(const Tree& tree, std::string_view path,
                                     const ChecksumOptions& options) {
   Settle();

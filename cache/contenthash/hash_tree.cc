@@ -3,13 +3,15 @@
 #include "cache/contenthash/hash_tree.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/file.h"
 
 namespace kiln::cache {
 namespace {
 
-constexpr std::string_view kMagic = "kiln-hashes-1\n";
+constexpr std::string_view kMagic = "kiln-hashes-2\n";
+constexpr std::string_view kMagic1 = "kiln-hashes-1\n";  // without modes and owners
 constexpr int kMaxLinks = 255;
 
 // "/a/b", "" for the root.
@@ -67,7 +69,7 @@ Status HashTree::OnChange(ChangeKind kind, std::string_view raw_path, const File
   if (old != records_.end() && old->second.type == HashRecord::Type::kDir && !stat.is_dir()) {
     RemoveBelow(key);
   }
-  HashRecord record{HashRecord::Type::kFile, digest, {}};
+  HashRecord record{HashRecord::Type::kFile, digest, {}, stat.mode, stat.uid, stat.gid};
   if (stat.is_dir()) {
     records_[key] = {HashRecord::Type::kDir, {}, {}};
     key += '\0';
@@ -181,7 +183,12 @@ StatusOr<Digest> HashTree::DigestOf(const Tree& tree, const std::string& key, bo
   } else {
     ASSIGN_OR_RETURN(const RootedTree* files, tree());
     std::string path = HashPathOf(TrimSuffix(found.key, std::string_view("\0", 1)));
-    ASSIGN_OR_RETURN(digest, HashFile(*files, path));
+    FileStat seen;
+    ASSIGN_OR_RETURN(digest, HashFile(*files, path, &seen));
+    HashRecord& record = records_[found.key];
+    record.mode = seen.mode;
+    record.uid = seen.uid;
+    record.gid = seen.gid;
   }
   records_[found.key].digest = digest;
   dirty_ = true;
@@ -197,6 +204,36 @@ StatusOr<Digest> HashTree::LazyChecksum(const Tree& tree, std::string_view raw_p
   ASSIGN_OR_RETURN(bool scan, NeedsScan(path, follow_last));
   if (scan) RETURN_IF_ERROR(ScanPath(tree, path, follow_last));
   return DigestOf(tree, key, follow_last);
+}
+
+std::vector<FileMark> HashTree::List(std::string_view raw_path, const ChecksumOptions& options) {
+  std::vector<FileMark> files;
+  auto add = [&](const std::string& key, const HashRecord& record) {
+    if (record.type == HashRecord::Type::kDir || record.digest.empty()) return;
+    std::string path = HashPathOf(TrimSuffix(key, std::string_view("\0", 1)));
+    std::string head(record.digest.hex().substr(0, 16));
+    files.push_back({path.empty() ? "/" : std::move(path), record.mode, record.uid, record.gid,
+                     std::strtoull(head.c_str(), nullptr, 16)});
+  };
+  auto no_tree = []() -> StatusOr<const RootedTree*> { return NotFoundError("not mounted"); };
+  if (options.wildcard || !options.include.empty() || !options.exclude.empty()) {
+    for (const std::string& key : SelectedKeys(no_tree, raw_path, options)) {
+      add(key, records_[key]);
+    }
+  } else if (auto found = Follow(HashKeyOf(KeyPath(raw_path)), options.follow_links);
+             found.ok() && found->record != nullptr) {
+    add(found->key, *found->record);
+    if (found->record->type == HashRecord::Type::kDir) {
+      std::string prefix = found->key + '\0';
+      for (auto it = records_.lower_bound(prefix);
+           it != records_.end() && it->first.starts_with(prefix); ++it) {
+        add(it->first, it->second);
+      }
+    }
+  }
+  std::sort(files.begin(), files.end(),
+            [](const FileMark& a, const FileMark& b) { return a.path < b.path; });
+  return files;
 }
 
 std::string HashTree::Save() {
@@ -217,6 +254,7 @@ std::string HashTree::Save() {
     if (!record.digest.empty()) out += HexDecode(record.digest.hex()).value_or(std::string(32, 0));
     number(record.linkname.size());
     out += record.linkname;
+    for (uint32_t value : {record.mode, record.uid, record.gid}) number(value);
     last = key;
   }
   dirty_ = false;
@@ -226,7 +264,8 @@ std::string HashTree::Save() {
 Status HashTree::Load(std::string_view bytes) {
   records_.clear();
   dirty_ = false;
-  bool good = bytes.starts_with(kMagic);
+  bool marks = bytes.starts_with(kMagic);
+  bool good = marks || bytes.starts_with(kMagic1);
   bytes.remove_prefix(std::min(bytes.size(), kMagic.size()));
   auto take = [&](size_t count) {
     good = good && count <= bytes.size();
@@ -253,6 +292,9 @@ Status HashTree::Load(std::string_view bytes) {
     record.type = static_cast<HashRecord::Type>(flags[0]);
     if (flags[1] != 0) record.digest = Digest::Trusted("sha256:" + HexEncode(take(32)));
     record.linkname = take(number());
+    for (uint32_t* value : {&record.mode, &record.uid, &record.gid}) {
+      if (marks) *value = static_cast<uint32_t>(number());
+    }
     if (good) records_.emplace_hint(records_.end(), key, std::move(record));
   }
   if (good && bytes.empty()) return OkStatus();

@@ -15,6 +15,7 @@
 
 #include "base/pattern.h"
 #include "base/rooted.h"
+#include "cache/contenthash/content_files.h"
 #include "cache/contenthash/content_hash.h"
 
 namespace kiln::cache {
@@ -24,6 +25,10 @@ struct HashRecord {
   Type type = Type::kFile;
   Digest digest;         // empty: not yet known
   std::string linkname;  // of a symlink
+  // As the digest saw them, for people; mode 0: not looked at.
+  uint32_t mode = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
 };
 
 // Not thread-safe. `Tree` gives the mounted tree and is called at most when files
@@ -36,6 +41,9 @@ class HashTree {
                   const Digest& digest);
   StatusOr<Digest> Checksum(const Tree& tree, std::string_view path,
                             const ChecksumOptions& options);
+  // What Checksum of the same arguments is made of, as far as it is known; see
+  // content_files.h.
+  std::vector<FileMark> List(std::string_view path, const ChecksumOptions& options);
   // Something was learnt since the last Save or Load.
   bool dirty() const { return dirty_; }
   std::string Save();
@@ -70,6 +78,8 @@ class HashTree {
   StatusOr<Digest> LazyChecksum(const Tree& tree, std::string_view path, bool follow_last);
   Status Select(const Tree& tree, std::string_view path, const ChecksumOptions& options,
                 Selection* selection);
+  std::vector<std::string> SelectedKeys(const Tree& tree, std::string_view path,
+                                        const ChecksumOptions& options);
   StatusOr<bool> StartOf(const ChecksumOptions& options, const std::string& path,
                          Selection* selection);
   StatusOr<bool> Consider(const std::string& key, const ChecksumOptions& options,
@@ -87,7 +97,9 @@ class HashTree {
 };
 
 // Digest of one entry as it is on disk; links are not followed.
-StatusOr<Digest> HashFile(const RootedTree& tree, const std::string& path);
+// `seen` gets what the digest was made of, but for the bytes.
+StatusOr<Digest> HashFile(const RootedTree& tree, const std::string& path,
+                          FileStat* seen = nullptr);
 std::string HashKeyOf(std::string_view path);   // slashes → zeros
 std::string HashPathOf(std::string_view key);   // zeros → slashes
 

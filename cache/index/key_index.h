@@ -31,6 +31,16 @@ struct KeyResult {
   Time created;
 };
 
+// How a key came about, kept beside it for people (solver/recipe.h makes it).
+struct KeyRecipe {
+  std::string step;  // name of the step, without its number
+  std::string slot;  // its place in the build and its kind: what stays if the text changes
+  std::string body;  // opaque here
+  Time created;
+};
+
+class RecipeLog;
+
 // Thread-safe. Reads are served from memory or a WAL snapshot and do not wait for
 // writes; writes are grouped into transactions by one writer thread.
 class KeyIndex {
@@ -40,7 +50,8 @@ class KeyIndex {
   virtual Status AddResult(std::string_view key, const KeyResult& result) = 0;
   virtual StatusOr<std::vector<KeyResult>> Results(std::string_view key) = 0;
   // Drops a result from every key that has it, and keys and links that lead nowhere then.
-  virtual Status Release(std::string_view result_id) = 0;
+  // `rule` is kept for people.
+  virtual Status Release(std::string_view result_id, std::string_view rule = {}) = 0;
   virtual Status AddLink(std::string_view parent, const KeyLink& link, std::string_view key) = 0;
   virtual bool HasLink(std::string_view parent, const KeyLink& link, std::string_view key) = 0;
   // Keys reached from `parent` by `link`.
@@ -51,6 +62,14 @@ class KeyIndex {
                            const std::function<void(std::string_view parent, const KeyLink&)>&) = 0;
   // Keys under which a result is kept.
   virtual StatusOr<std::vector<std::string>> KeysOf(std::string_view result_id) = 0;
+  // The journal for people; an index that keeps none forgets what it is told.
+  virtual Status AddRecipe(std::string_view, KeyRecipe) { return OkStatus(); }
+  virtual Status KeepSteps(std::string_view /*build*/, std::string /*body*/) { return OkStatus(); }
+  virtual bool WantsFiles(std::string_view /*content*/) { return false; }
+  virtual Status KeepFiles(std::string_view /*content*/, std::string /*files*/) {
+    return OkStatus();
+  }
+  virtual const RecipeLog* recipes() const { return nullptr; }
   // Writes out all that was added before the call (crash safety for "step done").
   virtual Status Flush() = 0;
 };

@@ -79,7 +79,18 @@ std::vector<std::string> MemoryKeyIndex::Drop(std::string_view result_id) {
   return removed;
 }
 
-Status MemoryKeyIndex::Release(std::string_view result_id) {
+void MemoryKeyIndex::ReleaseUnless(const std::function<bool(std::string_view)>& exists) {
+  std::vector<std::string> all;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [id, keys] : by_result_) all.push_back(id);
+  }
+  for (const std::string& id : all) {
+    if (!id.empty() && !exists(id)) Release(id, "its files were lost").IgnoreError();
+  }
+}
+
+Status MemoryKeyIndex::Release(std::string_view result_id, std::string_view) {
   Drop(result_id);
   return OkStatus();
 }

@@ -1,6 +1,7 @@
 // MemoryKeyIndex: a KeyIndex in memory, and the base of the one on disk.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -20,7 +21,7 @@ class MemoryKeyIndex : public KeyIndex {
   bool Exists(std::string_view key) override;
   Status AddResult(std::string_view key, const KeyResult& result) override;
   StatusOr<std::vector<KeyResult>> Results(std::string_view key) override;
-  Status Release(std::string_view result_id) override;
+  Status Release(std::string_view result_id, std::string_view rule = {}) override;
   Status AddLink(std::string_view parent, const KeyLink& link, std::string_view key) override;
   bool HasLink(std::string_view parent, const KeyLink& link, std::string_view key) override;
   StatusOr<std::vector<std::string>> Links(std::string_view parent, const KeyLink& link) override;
@@ -29,6 +30,8 @@ class MemoryKeyIndex : public KeyIndex {
   StatusOr<std::vector<std::string>> KeysOf(std::string_view result_id) override;
   Status Flush() override { return OkStatus(); }
 
+  // Releases results that are there no more: what a kill between two writes left.
+  void ReleaseUnless(const std::function<bool(std::string_view result_id)>& exists);
   size_t size();  // keys that have links or results
 
  protected:

@@ -9,7 +9,7 @@ namespace kiln::cache {
 namespace {
 
 // The tables are described in docs/dev/cache-keys.md.
-constexpr std::array<std::string_view, 1> kSchema = {
+const std::array<std::string_view, 2> kSchema = {
     "CREATE TABLE key_result("
     "  key TEXT NOT NULL, result TEXT NOT NULL, created INTEGER NOT NULL,"
     "  PRIMARY KEY(key, result)) WITHOUT ROWID;"
@@ -18,7 +18,8 @@ constexpr std::array<std::string_view, 1> kSchema = {
     "  parent TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL,"
     "  digest TEXT NOT NULL, selector TEXT NOT NULL, key TEXT NOT NULL,"
     "  PRIMARY KEY(parent, input, output, digest, selector, key)) WITHOUT ROWID;"
-    "CREATE INDEX key_link_by_key ON key_link(key);"};
+    "CREATE INDEX key_link_by_key ON key_link(key);",
+    RecipeLog::kSchema};
 
 }  // namespace
 
@@ -36,6 +37,9 @@ StoredKeyIndex::~StoredKeyIndex() {
 }
 
 Status StoredKeyIndex::Load() {
+  RETURN_IF_ERROR(recipes_.Trim());
+  ASSIGN_OR_RETURN(std::vector<std::string> files, recipes_.KnownFiles());
+  files_.insert(files.begin(), files.end());
   return database_.Read([&](Statements& statements) -> Status {
     RETURN_IF_ERROR(statements.Query(
         "SELECT key, result, created FROM key_result", {}, [&](const Row& row) {
@@ -71,9 +75,37 @@ Status StoredKeyIndex::AddLink(std::string_view parent, const KeyLink& link,
   return OkStatus();
 }
 
-Status StoredKeyIndex::Release(std::string_view result_id) {
+Status StoredKeyIndex::Release(std::string_view result_id, std::string_view rule) {
   std::lock_guard lock(changes_mutex_);
-  changes_.push_back(Removal{std::string(result_id), Drop(result_id)});
+  changes_.push_back(Removal{std::string(result_id), Drop(result_id), std::string(rule)});
+  return OkStatus();
+}
+
+void StoredKeyIndex::Add(Change change) {
+  std::lock_guard lock(changes_mutex_);
+  changes_.push_back(std::move(change));
+}
+
+Status StoredKeyIndex::AddRecipe(std::string_view key, KeyRecipe recipe) {
+  Add(NewRecipe{std::string(key), std::move(recipe)});
+  return OkStatus();
+}
+
+Status StoredKeyIndex::KeepSteps(std::string_view build, std::string body) {
+  Add(NewSteps{std::string(build), std::move(body)});
+  return OkStatus();
+}
+
+bool StoredKeyIndex::WantsFiles(std::string_view content) {
+  std::lock_guard lock(changes_mutex_);
+  return !files_.contains(std::string(content));
+}
+
+Status StoredKeyIndex::KeepFiles(std::string_view content, std::string files) {
+  std::lock_guard lock(changes_mutex_);
+  if (files_.insert(std::string(content)).second) {
+    changes_.push_back(NewFiles{std::string(content), std::move(files)});
+  }
   return OkStatus();
 }
 
@@ -104,7 +136,15 @@ Status StoredKeyIndex::Write(Statements& statements, const std::vector<Change>& 
           {std::string_view(added->parent), added->link.input, added->link.output,
            std::string_view(added->link.digest.text()),
            std::string_view(added->link.selector.text()), std::string_view(added->key)}));
+    } else if (const auto* recipe = std::get_if<NewRecipe>(&change)) {
+      RETURN_IF_ERROR(RecipeLog::Write(statements, recipe->key, recipe->recipe));
+    } else if (const auto* steps = std::get_if<NewSteps>(&change)) {
+      RETURN_IF_ERROR(RecipeLog::WriteSteps(statements, steps->build, Now(), steps->body));
+    } else if (const auto* files = std::get_if<NewFiles>(&change)) {
+      RETURN_IF_ERROR(RecipeLog::WriteFiles(statements, files->content, files->files));
     } else if (const auto* removal = std::get_if<Removal>(&change)) {
+      RETURN_IF_ERROR(
+          RecipeLog::WriteGone(statements, removal->result_id, removal->rule, Now()));
       RETURN_IF_ERROR(statements.Run("DELETE FROM key_result WHERE result=?",
                                      {std::string_view(removal->result_id)}));
       for (const std::string& key : removal->keys) {

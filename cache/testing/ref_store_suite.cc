@@ -131,7 +131,7 @@ TEST_P(RefStoreSuite, AFrozenViewLocksItsMutableUntilReleasedAndThenGoes) {
   RecordOptions options;
   options.retain = true;
   Ids removed;
-  store_->OnRemove([&](std::string_view id) { removed.emplace_back(id); });
+  store_->OnRemove([&](std::string_view id, std::string_view) { removed.emplace_back(id); });
   MutableRef tree = std::move(store_->NewMutable(Ref(), options)).value();
   std::string id = tree.id();
   ASSERT_TRUE(tree.SetMetadata("hash", "h").ok());
@@ -311,7 +311,7 @@ TEST_P(RefStoreSuite, PruneAllLeavesNoRecordNoBlobAndNoSnapshot) {
   }
   Ids removed;
   Ids dropped;
-  store_->OnRemove([&](std::string_view id) { dropped.emplace_back(id); });
+  store_->OnRemove([&](std::string_view id, std::string_view) { dropped.emplace_back(id); });
   auto count = [&](const UsageRecord& record) { removed.push_back(record.id); };
   ASSERT_TRUE(store_->Prune({}, count).ok());
   EXPECT_EQ(removed.size(), 3U);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -75,6 +76,8 @@ Status FillRequest(const Invocation& call, api::BuildRequest& request) {
   request.ref = NewId();
   request.frontend = call.Text("frontend");
   request.proxy_network = call.Bool("proxy-network");
+  const char* explain = std::getenv("BUILDKIT_EXPLAIN");
+  request.explain = explain != nullptr && std::string_view(explain) == "1";
   auto annotated = [](auto parsed, std::string_view what, auto& out) -> Status {
     if (!parsed.ok()) return Annotate(parsed.status(), what);
     out = *std::move(parsed);

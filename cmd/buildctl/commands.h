@@ -20,5 +20,6 @@ Command LogsCommand();
 Command CtlCommand();
 Command GetCommand();
 Command HistoriesCommand();
+Command ExplainCommand();
 
 }  // namespace kiln::buildctl

@@ -46,7 +46,7 @@ Command Root() {
   Command debug{.name = "debug", .usage = "debug utilities"};
   debug.commands = {DumpLlbCommand(), DumpMetadataCommand(), WorkersCommand(), InfoCommand(),
                     MonitorCommand(), LogsCommand(), CtlCommand(), GetCommand(),
-                    HistoriesCommand()};
+                    HistoriesCommand(), ExplainCommand()};
   Command root{.name = "buildctl", .usage = "build utility"};
   root.flags = GlobalFlags();
   root.commands = {DiskUsageCommand(), PruneCommand(), PruneHistoriesCommand(), BuildCommand(),

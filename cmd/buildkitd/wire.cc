@@ -209,7 +209,10 @@ Status Daemon::Graph::OpenState(const Config& config, const std::string& snapsho
                                                 .database = database.get()}));
   ASSIGN_OR_RETURN(keys, cache::StoredKeyIndex::Open(*database));
   // A key whose record is gone must not be found.
-  refs->OnRemove([this](std::string_view id) { keys->Release(id).IgnoreError(); });
+  keys->ReleaseUnless([this](std::string_view id) { return refs->Has(id); });
+  refs->OnRemove([this](std::string_view id, std::string_view rule) {
+    keys->Release(id, rule).IgnoreError();
+  });
   control::HistoryLimits limits;
   if (config.history) {
     if (config.history->max_age != 0) limits.max_age = config.history->max_age;
@@ -313,6 +316,7 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   parts = {.controller = controller.get(),
            .sessions = &sessions,
            .refs = refs.get(),
+           .keys = keys.get(),
            .version = DaemonVersion(),
            .worker = std::move(facts),
            .devices = devices.get()};

@@ -1,14 +1,14 @@
 // Cost of the scheduler alone: a layered graph of ops that do nothing.
 //
-//   scheduler_bench [VERTICES]
+//   scheduler_bench [VERTICES…]
 //
-// Prints CPU and wall time for an all-miss and an all-hit build, and the memory
-// that an idle vertex takes.
+// Prints CPU and wall time for an all-miss and an all-hit build of each size (100 to
+// 100 000 by default), and the memory that a vertex takes while its build lasts.
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <vector>
 
@@ -29,10 +29,10 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-long PeakKilobytes() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
+// Bytes that malloc has handed out.
+size_t Allocated() {
+  struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
 }
 
 // Layers of eight; each vertex stands on the one below it and another of that layer,
@@ -56,39 +56,51 @@ std::shared_ptr<const llb::Vertex> MakeGraph(testing::FakeOps& ops, size_t size)
   return ops.Add(std::move(end));
 }
 
-void Measure(const char* what, Scheduler& scheduler, const std::shared_ptr<const llb::Vertex>& end) {
+// Solves the graph as one build; returns the bytes held when it is solved and idle.
+size_t Measure(const char* what, Scheduler& scheduler,
+               const std::shared_ptr<const llb::Vertex>& end) {
   double cpu = CpuSeconds();
   auto start = std::chrono::steady_clock::now();
   scheduler.StartBuild({what, "", nullptr, 0});
   auto result = scheduler.SolveAndWait(what, {end, 0}, {}, {});
-  scheduler.EndBuild(what);
   std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
-  std::printf("%s: %.3f s CPU, %.3f s wall%s\n", what, CpuSeconds() - cpu, wall.count(),
+  std::printf("  %s %8.4f s CPU %8.4f s wall%s", what, CpuSeconds() - cpu, wall.count(),
               result.ok() ? "" : " (failed)");
+  size_t held = Allocated();
+  scheduler.EndBuild(what);
+  return held;
 }
 
-int Main(size_t size) {
+void MeasureSize(size_t size) {
   cache::MemoryKeyIndex index;
   testing::FakeOps ops;
   JobPool exec("exec", 2), network("network", 2), disk("disk", 2);
   auto end = MakeGraph(ops, size);
-  long before = PeakKilobytes();
+  std::printf("%7zu vertices:", size);
+  size_t before = Allocated();
   {
     Scheduler scheduler(index, ops, {exec, network, disk});
-    Measure("all miss", scheduler, end);
+    size_t held = Measure("all miss", scheduler, end);
+    std::printf(" %5zu bytes per vertex;", (held - before) / size);
   }
-  std::printf("memory: %ld bytes per vertex\n",
-              (PeakKilobytes() - before) * 1024 / static_cast<long>(size));
-  Scheduler scheduler(index, ops, {exec, network, disk});
-  Measure("all hit", scheduler, end);
-  return 0;
+  {
+    Scheduler scheduler(index, ops, {exec, network, disk});
+    Measure("all hit", scheduler, end);
+  }
+  std::printf("\n");
+  std::fflush(stdout);
 }
 
 }  // namespace
 }  // namespace kiln::solver
 
 int main(int argc, char** argv) {
-  uint64_t size = 10'000;
-  if (argc > 1 && !kiln::ParseUint64(argv[1], &size)) return 2;
-  return kiln::solver::Main(size);
+  std::vector<size_t> sizes;
+  for (int i = 1; i < argc; ++i) {
+    uint64_t size = 0;
+    if (!kiln::ParseUint64(argv[i], &size) || size < 16) return 2;
+    sizes.push_back(size);
+  }
+  if (sizes.empty()) sizes = {100, 1'000, 10'000, 100'000};
+  for (size_t size : sizes) kiln::solver::MeasureSize(size);
 }

@@ -5,9 +5,38 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "cache/contenthash/content_files.h"
 #include "cache/contenthash/content_hash.h"
 
 namespace kiln::worker {
+namespace {
+
+// Longer lists say little to people and cost much.
+constexpr size_t kMostFiles = 20'000;
+
+cache::ChecksumOptions OptionsOf(const Selector& selector) {
+  return {.follow_links = selector.follow_links,
+          .wildcard = selector.wildcard,
+          .include = selector.include,
+          .exclude = selector.exclude,
+          .required = selector.required};
+}
+
+std::string FilesOf(const cache::Ref& input, const std::vector<Selector>& selectors) {
+  std::vector<cache::FileMark> files;
+  for (const Selector& selector : selectors) {
+    std::vector<cache::FileMark> more =
+        cache::ListFiles(input, CleanPath("/" + selector.path), OptionsOf(selector));
+    files.insert(files.end(), more.begin(), more.end());
+  }
+  if (files.size() > kMostFiles) return "";
+  std::sort(files.begin(), files.end(),
+            [](const cache::FileMark& a, const cache::FileMark& b) { return a.path < b.path; });
+  return cache::EncodeFiles(files);
+}
+
+}  // namespace
+
 
 std::vector<std::string> DedupePaths(std::vector<std::string> paths) {
   if (paths.size() <= 1) {
@@ -69,19 +98,16 @@ solver::ContentDigestFn ContentDigestOf(std::vector<Selector> selectors, std::st
     std::vector<std::string> digests;
     for (const Selector& selector : selectors) {
       StatusOr<Digest> digest = cache::Checksum(input, CleanPath("/" + selector.path),
-                                                {.follow_links = selector.follow_links,
-                                                 .wildcard = selector.wildcard,
-                                                 .include = selector.include,
-                                                 .exclude = selector.exclude,
-                                                 .required = selector.required},
-                                                context.stop());
+                                                OptionsOf(selector), context.stop());
       if (!digest.ok()) {
         return Annotate(digest.status(),
                         StrCat("failed to calculate checksum of ref ", worker, "::", input.id()));
       }
       digests.push_back(digest->text());
     }
-    return Digest::Of(JoinZero(digests));
+    Digest content = Digest::Of(JoinZero(digests));
+    context.NoteFiles(content, [&] { return FilesOf(input, selectors); });
+    return content;
   };
 }
 

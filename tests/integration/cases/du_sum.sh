@@ -1,0 +1,36 @@
+# What `buildctl du` adds up to is what the root takes on the disk, within 2 %, however
+# often it is built, pruned and built again (KILN_DU_ROUNDS=200 for the long run).
+. "$(dirname "$0")/../lib.sh"
+rounds=${KILN_DU_ROUNDS:-12}
+daemon_start
+sum() {
+  "$BUILDCTL" du --format '{{json .}}' | python3 -c 'import json,sys; print(sum(r["size"] for r in json.load(sys.stdin)))'
+}
+on_disk() { du -s --block-size=1 --exclude='index.db*' "$ROOT" | cut -f1; }
+check() {
+  python3 - "$(sum)" "$(on_disk)" "$1" <<'PY'
+import sys
+said, real = int(sys.argv[1]), int(sys.argv[2])
+off = max(abs(said - real) - 500_000, 0) / real  # the history is no record
+print(f"round {sys.argv[3]}: du says {said}, the disk has {real}, {off:.2%} off")
+sys.exit(off > 0.02)
+PY
+}
+mkdir -p "$W/ctx"
+for round in $(seq "$rounds"); do
+  dockerfile <<D
+FROM base
+COPY big /big
+RUN cat /big /big > /twice; for i in \$(seq 200); do echo \$i > /small\$i; done
+RUN head -c $((4 + round % 5))000000 /dev/urandom > /random$((round % 7))
+D
+  head -c $((12 + round % 3))000000 /dev/urandom >"$W/ctx/big"
+  build --export-cache type=inline --output type=oci,dest=/dev/null 2>"$W/log" || { cat "$W/log" >&2; fail build; }
+  case $((round % 6)) in
+    2) "$BUILDCTL" prune --filter type==regular >/dev/null ;;
+    4) "$BUILDCTL" prune --keep-storage 60 >/dev/null ;;
+    5) "$BUILDCTL" prune --keep-duration 2s >/dev/null ;;
+  esac
+  sleep 0.3  # what an ended build let go is let go beside it
+  check "$round" || { "$BUILDCTL" du -v >&2; du -h --max-depth=2 "$ROOT" >&2; fail "round $round"; }
+done
