@@ -40,7 +40,7 @@ class Comparison {
     if (auto field = FirstFieldChange(earlier->fields, OpFields(step.recipe().op()))) {
       return *field;
     }
-    int other = FirstOtherInput(earlier->recipe, step.recipe());
+    int other = FirstOtherInput(earlier->recipe, step.recipe(), true);
     if (other >= 0) return OfInput(earlier->recipe.inputs(other), step.recipe().inputs(other));
     if (earlier->recipe.digest() != step.recipe().digest()) {
       return {"source", StrCat("source changed: ", earlier->recipe.digest(), " → ",
@@ -50,6 +50,8 @@ class Comparison {
       return {"pruned", StrCat("pruned at ", FormatRfc3339Nano(earlier->stored.gone), ": ",
                                earlier->stored.rule), "", ""};
     }
+    other = FirstOtherInput(earlier->recipe, step.recipe(), false);
+    if (other >= 0) return OfInput(earlier->recipe.inputs(other), step.recipe().inputs(other));
     return {"lost", "an equal result is known but could not be used", "", ""};
   }
 

@@ -185,9 +185,13 @@ size_t CommonInputs(const record::Recipe& a, const record::Recipe& b) {
   return common;
 }
 
-int FirstOtherInput(const record::Recipe& a, const record::Recipe& b) {
-  for (int i = 0; i < std::min(a.inputs_size(), b.inputs_size()); ++i) {
-    if (!SameInput(a.inputs(i), b.inputs(i))) return i;
+int FirstOtherInput(const record::Recipe& before, const record::Recipe& now, bool told) {
+  for (int i = 0; i < std::min(before.inputs_size(), now.inputs_size()); ++i) {
+    const record::Input& a = before.inputs(i);
+    const record::Input& b = now.inputs(i);
+    if (SameInput(a, b)) continue;
+    bool content = !a.content().empty() && !b.content().empty();
+    if (!told || content || b.missed() || a.source() != b.source()) return i;
   }
   return -1;
 }

@@ -25,7 +25,8 @@ std::optional<MissCause> FirstFieldChange(const std::map<std::string, std::strin
 
 // How many inputs of two recipes are known by a common key or content.
 size_t CommonInputs(const record::Recipe& a, const record::Recipe& b);
-// The first input that is not; -1 if all are.
-int FirstOtherInput(const record::Recipe& a, const record::Recipe& b);
+// The first input that is not; -1 if all are. With `told` only those of which more is
+// known than another id: ids are new when a pruned key is made again.
+int FirstOtherInput(const record::Recipe& before, const record::Recipe& now, bool told);
 
 }  // namespace kiln::solver
