@@ -130,7 +130,10 @@ std::function<void()> BuildGraph::MissReport(const VertexNode& node) const {
     auto found = builds_.find(build->id());
     if (found == builds_.end()) continue;
     for (const auto& source : found->second.sources) {
-      if (source->failed) failed.add_failed()->set_name(source->source->name());
+      if (!source->failed) continue;
+      record::FailedSource* one = failed.add_failed();
+      one->set_name(source->source->name());
+      one->set_error(source->error);
     }
   }
   return [curious, step = StepOf(node), failed = failed.SerializeAsString(),

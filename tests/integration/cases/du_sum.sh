@@ -1,7 +1,7 @@
 # What `buildctl du` adds up to is what the root takes on the disk, within 2 %, however
 # often it is built, pruned and built again (KILN_DU_ROUNDS=200 for the long run).
 . "$(dirname "$0")/../lib.sh"
-rounds=${KILN_DU_ROUNDS:-12}
+rounds=${KILN_DU_ROUNDS:-6}
 daemon_start
 sum() {
   "$BUILDCTL" du --format '{{json .}}' | python3 -c 'import json,sys; print(sum(r["size"] for r in json.load(sys.stdin)))'

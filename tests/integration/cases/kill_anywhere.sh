@@ -5,7 +5,7 @@
 #
 # KILN_KILLS=200 for more of them; KILN_KILL_SEED repeats the instants.
 . "$(dirname "$0")/../lib.sh"
-kills=${KILN_KILLS:-12}
+kills=${KILN_KILLS:-5}
 seed=${KILN_KILL_SEED:-$(date +%s)}
 echo "KILN_KILL_SEED=$seed KILN_KILLS=$kills"
 RANDOM=$seed
