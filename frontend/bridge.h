@@ -18,6 +18,7 @@
 #include "base/platform.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "oci/attestation_chain.h"
 #include "solver/progress.h"
 
 namespace pb {
@@ -102,6 +103,7 @@ struct ResolveRequest {
   std::string log_name;
   bool need_image_config = true;
   bool attestation_chain = false;
+  std::vector<std::string> attestations = {};  // predicate types; implies the chain
   std::string oci_store;      // oci-layout: store id and session
   std::string oci_session;
   bool git_return_object = false;
@@ -113,6 +115,7 @@ struct SourceMeta {
   StringMap attrs;
   Digest image_digest;
   std::string image_config;   // raw JSON
+  std::optional<oci::AttestationChain> attestation_chain;
   std::string git_checksum;
   std::string git_ref;
   std::string git_commit_checksum;

@@ -11,6 +11,21 @@ namespace {
 
 constexpr int kOciLayoutResolver = 1;
 
+void FillChain(const oci::AttestationChain& chain, gateway::AttestationChain* out) {
+  out->set_root(chain.root.text());
+  out->set_imagemanifest(chain.image_manifest.text());
+  out->set_attestationmanifest(chain.attestation_manifest.text());
+  for (const auto& [digest, blob] : chain.blobs) {
+    gateway::Blob& to = (*out->mutable_blobs())[digest];
+    to.mutable_desc()->set_media_type(blob.descriptor.media_type);
+    to.mutable_desc()->set_digest(digest);
+    to.mutable_desc()->set_size(blob.descriptor.size);
+    to.mutable_desc()->mutable_annotations()->insert(blob.descriptor.annotations.begin(),
+                                                     blob.descriptor.annotations.end());
+    to.set_data(blob.bytes);
+  }
+}
+
 }  // namespace
 
 void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaResponse* response) {
@@ -19,6 +34,9 @@ void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaRespon
   if (!meta.image_digest.empty()) {
     response->mutable_image()->set_digest(meta.image_digest.text());
     response->mutable_image()->set_config(meta.image_config);
+    if (meta.attestation_chain) {
+      FillChain(*meta.attestation_chain, response->mutable_image()->mutable_attestationchain());
+    }
   }
   if (!meta.git_checksum.empty()) {
     gateway::ResolveSourceGitResponse* git = response->mutable_git();
@@ -42,7 +60,9 @@ frontend::ResolveRequest ToResolveRequest(const gateway::ResolveSourceMetaReques
   resolve.resolve_mode = request.resolvemode();
   resolve.log_name = request.logname();
   resolve.need_image_config = !request.image().noconfig();
-  resolve.attestation_chain = request.image().attestationchain();
+  const auto& attestations = request.image().resolveattestations();
+  resolve.attestations = {attestations.begin(), attestations.end()};
+  resolve.attestation_chain = request.image().attestationchain() || !attestations.empty();
   resolve.git_return_object = request.git().returnobject();
   return resolve;
 }

@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "llb/proto/ops.pb.h"
+#include "worker/source/image/attestation_chain.h"
 
 namespace kiln::buildkitd {
 namespace {
@@ -95,6 +96,18 @@ StatusOr<frontend::SourceMeta> ResolveMeta(const MetaSources& sources,
   meta.attrs = {query.source.attrs().begin(), query.source.attrs().end()};
   meta.image_digest = answer.digest;
   if (query.request.need_image_config) meta.image_config = std::move(answer.config);
+  if (query.request.attestation_chain && scheme == "docker-image") {
+    ASSIGN_OR_RETURN(auto origin, sources.images.OriginFor(image));
+    Platform platform = query.request.platform.value_or(NormalizePlatform(DefaultPlatform()));
+    ASSIGN_OR_RETURN(meta.attestation_chain,
+                     worker::FindAttestations(*origin, image.ref, platform,
+                                              query.request.attestations));
+    if (meta.attestation_chain && meta.attestation_chain->root != meta.image_digest) {
+      return UnknownError(StrCat("attestation chain root digest ",
+                                 meta.attestation_chain->root.text(),
+                                 " does not match image digest ", meta.image_digest.text()));
+    }
+  }
   return meta;
 }
 

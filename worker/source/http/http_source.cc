@@ -375,6 +375,9 @@ class HttpInstance : public SourceInstance {
         return Keep(*same, response);
       }
       resolved = Named(std::move(resolved), response);
+      if ((id_.perm & ~0777) != 0) {
+        return UnknownError(StrCat("openat ", resolved.filename, ": unsupported file mode"));
+      }
       RETURN_IF_ERROR(Finish(file.get(), response));
       if (::renameat(dir.get(), kPart, dir.get(), resolved.filename.c_str()) != 0) {
         return ErrnoStatus(errno, StrCat("rename ", resolved.filename));
