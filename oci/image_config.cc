@@ -196,6 +196,7 @@ void WritePlatform(const Platform& platform, GoJsonObject* object) {
 
 StatusOr<Image> ParseImage(std::string_view json) {
   const Json parsed = Json::parse(json, nullptr, false);
+  if (parsed.is_null()) return InvalidArgumentError("invalid null image config for export");
   if (!parsed.is_object()) return InvalidArgumentError("image config is no JSON object");
   Image image;
   std::string error;

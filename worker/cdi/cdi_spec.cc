@@ -31,8 +31,7 @@ class Members {
 
   void Get(const char* key, std::string* out) {
     if (const json* value = Find(key)) {
-      if (!value->is_string()) return Wrong(key, "string");
-      *out = value->get<std::string>();
+      if (!TextOf(*value, out)) Wrong(key, "string");
     }
   }
   void Get(const char* key, bool* out) {
@@ -58,8 +57,7 @@ class Members {
   }
   void Get(const char* key, std::vector<std::string>* out) {
     Each(key, [&](const json& item) {
-      if (!item.is_string()) return Wrong(key, "string");
-      out->push_back(item.get<std::string>());
+      if (!TextOf(item, &out->emplace_back())) Wrong(key, "string");
     });
   }
   void Get(const char* key, std::vector<uint32_t>* out) {
@@ -73,8 +71,7 @@ class Members {
     if (value == nullptr) return;
     if (!value->is_object()) return Wrong(key, "map[string]string");
     for (const auto& [name, text] : value->items()) {
-      if (!text.is_string()) return Wrong(key, "string");
-      (*out)[name] = text.get<std::string>();
+      if (!TextOf(text, &(*out)[name])) return Wrong(key, "string");
     }
   }
   template <typename Use>
@@ -92,6 +89,16 @@ class Members {
   }
 
  private:
+  // Where the reference wants a text, its YAML reader takes plain scalars for one.
+  static bool TextOf(const json& value, std::string* out) {
+    if (value.is_string()) {
+      *out = value.get<std::string>();
+      return true;
+    }
+    if (!value.is_boolean() && !value.is_number()) return false;
+    *out = value.dump();
+    return true;
+  }
   static bool IsUint32(const json& value) {
     return value.is_number_unsigned() && value.get<uint64_t>() <= UINT32_MAX;
   }

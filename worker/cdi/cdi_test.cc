@@ -22,7 +22,7 @@ devices:
     - {path: /dev/kiln-null, hostPath: /dev/null}
 - name: a
   annotations:
-    org.mobyproject.buildkit.device.autoallow: "true"
+    org.mobyproject.buildkit.device.autoallow: true
     org.mobyproject.buildkit.device.class: first
   containerEdits:
     additionalGids: [44]

@@ -32,6 +32,7 @@ Platform PlatformOf(const Json& json) {
 
 StatusOr<std::vector<ExportPlatform>> ParseList(const std::string& text) {
   Json json = Json::parse(text, nullptr, false);
+  if (json.is_null()) return UnknownError("invalid empty platforms index for exporter");
   if (!json.is_object()) return UnknownError("failed to parse platforms passed to exporter");
   std::vector<ExportPlatform> platforms;
   auto list = json.find("Platforms");
