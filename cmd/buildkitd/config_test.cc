@@ -77,6 +77,15 @@ insecure-entitlements = ["network.host"]
   EXPECT_EQ(config->dns->nameservers[0], "1.1.1.1");
 }
 
+TEST(Config, NoSyntaxIsBuiltInUnlessItIsNamed) {
+  EXPECT_TRUE(ParseConfig("[frontend.\"dockerfile.v0\"]\nenabled = true")->dockerfile_syntaxes.empty());
+  auto config = ParseConfig(R"([frontend."dockerfile.v0"]
+syntaxes = ["docker/dockerfile:1*", "docker/dockerfile-upstream*"])");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->dockerfile_syntaxes,
+            (std::vector<std::string>{"docker/dockerfile:1*", "docker/dockerfile-upstream*"}));
+}
+
 TEST(Flags, WinOverDefaultsInAllTheirSpellings) {
   const char* argv[] = {"buildkitd", "--config=/nonexistent/x.toml", "--root", "/r",
                         "-addr",     "unix:///a",                    "--addr=unix:///b",

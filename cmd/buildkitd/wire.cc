@@ -102,15 +102,6 @@ worker::StoreFn ImageStoreOf(const Config& config) {
   };
 }
 
-// Names of images that may be frontends; checked when the daemon starts.
-Status CheckAllowedRepositories(const Config& config) {
-  if (!config.gateway_enabled.value_or(true)) return OkStatus();
-  for (const std::string& name : config.gateway_allowed_repositories) {
-    RETURN_IF_ERROR(oci::ParseReference(name).status());
-  }
-  return OkStatus();
-}
-
 }  // namespace
 
 // Destroyed from the bottom up.
@@ -169,10 +160,9 @@ StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   RETURN_IF_ERROR(graph.OpenContainer(config, &facts));
   RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
-  RETURN_IF_ERROR(CheckAllowedRepositories(config));
-  ASSIGN_OR_RETURN(graph.services.provenance_env, LoadProvenanceEnv(config.provenance_env_dir));
   graph.StartSolver();
   RETURN_IF_ERROR(graph.StartFrontends(config));
+  ASSIGN_OR_RETURN(graph.services.provenance_env, LoadProvenanceEnv(config.provenance_env_dir));
   graph.StartControl(config, std::move(facts));
   return daemon;
 }
@@ -271,6 +261,8 @@ void Daemon::Graph::StartSolver() {
 Status Daemon::Graph::StartFrontends(const Config& config) {
   if (config.dockerfile_enabled.value_or(true)) {
     services.frontends["dockerfile.v0"] = frontend::NewFrontend("dockerfile.v0");
+  } else if (!config.dockerfile_syntaxes.empty()) {
+    return InvalidArgumentError("frontend.\"dockerfile.v0\".syntaxes needs dockerfile.v0 enabled");
   }
   if (!config.gateway_enabled.value_or(true)) return OkStatus();
   stdio_frontends = std::make_unique<api::StdioFrontends>(parts, *worker);

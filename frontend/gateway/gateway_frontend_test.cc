@@ -163,6 +163,44 @@ TEST(GatewayFrontend, ANamedSyntaxIsAnsweredWithoutAnImage) {
   EXPECT_TRUE(bridge.solved[0].frontend_opts.contains("cmdline"));
 }
 
+TEST(GatewayFrontend, WhichSyntaxesAreBuiltInIsAMatterOfTheirFullNames) {
+  const struct {
+    const char* pattern;
+    const char* source;
+    bool built_in;
+  } cases[] = {
+      {"docker/dockerfile:1*", "docker/dockerfile:1", true},
+      {"docker/dockerfile:1*", "docker.io/docker/dockerfile:1.9-labs", true},
+      {"docker.io/docker/dockerfile:*", "docker/dockerfile:1.7", true},
+      {"docker/dockerfile*", "docker/dockerfile", true},
+      {"docker/dockerfile:1*", "docker/dockerfile:2", false},
+      {"docker/dockerfile:1*", "docker/dockerfile", false},
+      {"docker/dockerfile:1*", "example.com/docker/dockerfile:1", false},
+      {"docker/dockerfile:1*", "evil/docker/dockerfile:1", false},
+      {"*/docker/dockerfile:?", "mirror.example.com:5000/docker/dockerfile:1", true},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(std::string(c.pattern) + " " + c.source);
+    FakeBridge bridge;
+    bridge.opts.opts = {{"source", c.source}};
+    Outcome outcome = RunFrontend(bridge, {.run = {}, .built_in = {c.pattern}});
+    EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+    EXPECT_EQ(outcome.runs, c.built_in ? 0 : 1);
+  }
+}
+
+TEST(GatewayFrontend, ABuiltInSyntaxMustBeAllowedLikeAnyOther) {
+  FakeBridge bridge;
+  bridge.opts.opts = {{"source", "docker/dockerfile:1"}};
+
+  Outcome outcome = RunFrontend(bridge, {.run = {},
+                                         .allowed_repositories = {"example.com/frontend"},
+                                         .built_in = {"docker/dockerfile:*"}});
+
+  EXPECT_EQ(outcome.status.message(), "'docker/dockerfile:1' is not an allowed gateway source");
+  EXPECT_TRUE(bridge.solved.empty());
+}
+
 TEST(GatewayFrontend, WithoutASourceThereIsNothingToRun) {
   FakeBridge bridge;
 
