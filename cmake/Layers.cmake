@@ -21,4 +21,4 @@ set(KILN_MAY_USE_cmd/buildkitd     api/containerd api/server api/session api/tun
 set(KILN_MAY_USE_cmd/dockerfile2llb frontend solver llb oci base)
 # Tests and fuzz targets may see everything.
 set(KILN_MAY_USE_tests        "*")
-set(KILN_MAY_USE_examples     api/client api/tunnel api/fsutil api/proto llb base)
+set(KILN_MAY_USE_examples     api/client api/tunnel api/fsutil api/proto llb oci base)
