@@ -1,6 +1,7 @@
 // Which sockets the configuration asks for; listen.h makes them.
 #include "cmd/buildkitd/listeners.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -27,6 +28,9 @@ StatusOr<UniqueFd> ActivationSocket(std::string_view name) {
         "no sockets found via socket activation: make sure the service was started by systemd");
   }
   if (!name.empty()) return UnimplementedError("not supported yet");
+  // Neither the socket nor the word of it is for our children.
+  ::fcntl(kFirstActivationFd, F_SETFD, FD_CLOEXEC);
+  for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(variable);
   return UniqueFd(kFirstActivationFd);
 }
 
