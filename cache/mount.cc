@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/unique_fd.h"
+#include "base/user_namespace.h"
 
 namespace kiln::cache {
 namespace {
@@ -138,7 +139,12 @@ Status MountClassic(const Mount& mount, const std::string& target, const std::st
     return Fail(mount, target, "mount");
   }
   // The first call of a bind mount ignores every other flag.
-  if ((flags & MS_BIND) != 0 && (flags & ~static_cast<unsigned long>(MS_BIND | MS_REC)) != 0 &&
+  const bool again =
+      (flags & MS_BIND) != 0 && (flags & ~static_cast<unsigned long>(MS_BIND | MS_REC)) != 0;
+  if (again && InUserNamespace()) {
+    for (const std::string& option : LockedMountOptions(target)) flags |= FindFlag(option)->flag;
+  }
+  if (again &&
       ::mount("", target.c_str(), "", flags | MS_REMOUNT, nullptr) != 0) {
     Status failed = Fail(mount, target, "remount");
     ::umount2(target.c_str(), MNT_DETACH);

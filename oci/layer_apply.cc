@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/rooted.h"
+#include "base/user_namespace.h"
 #include "oci/layer.h"
 #include "oci/tar.h"
 
@@ -36,19 +37,6 @@ struct Times {
 Times TimesOf(const TarHeader& header) {
   TarTime access = header.atime ? std::max(*header.atime, header.mtime) : header.mtime;
   return {{Bounded(access), Bounded(header.mtime)}};
-}
-
-bool InUserNamespace() {
-  static const bool inside = [] {
-    StatusOr<std::string> map = ReadFile("/proc/self/uid_map");
-    if (!map.ok()) return false;
-    std::string squeezed;
-    for (char c : *map) {
-      if (c != ' ' || (!squeezed.empty() && squeezed.back() != ' ')) squeezed += c;
-    }
-    return !squeezed.starts_with("0 0 4294967295");
-  }();
-  return inside;
 }
 
 bool IsWhiteoutDevice(const struct stat& st) {

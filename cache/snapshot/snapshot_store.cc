@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/user_namespace.h"
 #include "cache/snapshot/tree_copy.h"
 
 namespace kiln::cache {
@@ -23,11 +24,6 @@ std::vector<std::string> OverlayOptions() {
     if (value.ok() && value->starts_with("Y")) options.push_back(StrCat(feature, "=off"));
   }
   return options;
-}
-
-bool InUserNamespace() {
-  StatusOr<std::string> map = ReadFile("/proc/self/uid_map");
-  return map.ok() && !Contains(*map, "4294967295");
 }
 
 bool KernelAtLeast(int64_t major, int64_t minor) {

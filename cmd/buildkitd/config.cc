@@ -377,7 +377,7 @@ StatusOr<int64_t> ParseConfigDuration(std::string_view text) {
   return static_cast<int64_t>(total);
 }
 
-StatusOr<Config> ParseConfig(std::string_view toml_text) {
+StatusOr<Config> ParseConfig(std::string_view toml_text, Config config) {
   toml::table table;
   try {
     table = toml::parse(toml_text);
@@ -385,7 +385,6 @@ StatusOr<Config> ParseConfig(std::string_view toml_text) {
     return InvalidArgumentError(
         StrCat("failed to parse config: toml: ", TomlFault(error.description())));
   }
-  Config config;
   Status status;
   Reader root(&table, "config.Config", &status);
   root.Bool("debug", "Debug", &config.debug);
@@ -404,11 +403,11 @@ StatusOr<Config> ParseConfig(std::string_view toml_text) {
   return config;
 }
 
-StatusOr<Config> LoadConfig(const std::string& path) {
+StatusOr<Config> LoadConfig(const std::string& path, Config defaults) {
   struct stat st{};
   if (::stat(path.c_str(), &st) != 0) {
-    return errno == ENOENT || errno == ENOTDIR ? StatusOr<Config>(Config())
-                                               : ErrnoStatus(errno, StrCat("open ", path));
+    if (errno == ENOENT || errno == ENOTDIR) return defaults;
+    return ErrnoStatus(errno, StrCat("open ", path));
   }
   if (S_ISDIR(st.st_mode)) {
     return InvalidArgumentError(
@@ -416,7 +415,7 @@ StatusOr<Config> LoadConfig(const std::string& path) {
   }
   StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) return Annotate(text.status(), "failed to load config");
-  return ParseConfig(*text);
+  return ParseConfig(*text, std::move(defaults));
 }
 
 }  // namespace kiln::buildkitd

@@ -132,9 +132,9 @@ struct Config {
   std::string provenance_env_dir;
 };
 
-// Reads `path` over the defaults. A file that does not exist gives the defaults.
+// Reads `path` over `defaults`. A file that does not exist gives the defaults.
 // "failed to parse config: toml: …" otherwise.
-StatusOr<Config> LoadConfig(const std::string& path);
-StatusOr<Config> ParseConfig(std::string_view toml_text);
+StatusOr<Config> LoadConfig(const std::string& path, Config defaults = {});
+StatusOr<Config> ParseConfig(std::string_view toml_text, Config defaults = {});
 
 }  // namespace kiln::buildkitd

@@ -12,7 +12,9 @@
 #include <map>
 
 #include "base/platform.h"
+#include "base/user_namespace.h"
 #include "cmd/buildkitd/gc_defaults.h"
+#include "cmd/buildkitd/user_defaults.h"
 #include "cmd/buildkitd/version.h"
 
 namespace kiln::buildkitd {
@@ -81,8 +83,10 @@ std::vector<Flag> WorkerFlags(const Config& config) {
 
 std::vector<Flag> AllFlags(const Config& config) {
   std::vector<Flag> flags = {
-      {"rootless", Kind::kBool, "defaults that suit a rootless container"},
-      {"config", Kind::kText, "configuration file", "/etc/buildkit/buildkitd.toml"},
+      {"rootless", Kind::kBool,
+       InUserNamespace() ? "defaults that suit a rootless container (default: true)"
+                         : "defaults that suit a rootless container"},
+      {"config", Kind::kText, "configuration file", DefaultConfigPath()},
       {"debug", Kind::kBool, "debug output in logs"},
       {"trace", Kind::kBool, "trace output in logs", {}, nullptr, true},
       {"root", Kind::kText, "state folder", config.root},
@@ -296,6 +300,19 @@ Status ApplyLabels(const std::vector<std::string>& labels, WorkerConfig* worker)
   return OkStatus();
 }
 
+// In a user namespace the flag is on unless it says otherwise.
+Status ApplyRootless(const Given& given, const std::string& prefix, WorkerConfig* worker) {
+  if (given.set("rootless")) {
+    worker->rootless = given.on("rootless");
+  } else if (InUserNamespace()) {
+    worker->rootless = true;
+  }
+  if (!given.set(prefix + "-rootless")) return OkStatus();
+  if (!InUserNamespace() || ::geteuid() != 0) return PermissionDeniedError(std::string(kNotMappedRoot));
+  worker->rootless = given.on(prefix + "-rootless");
+  return OkStatus();
+}
+
 // Flags that both kinds of worker have; `p` is "oci" or "containerd".
 Status ApplyWorkerFlags(const Given& given, const std::string& p, WorkerConfig* worker) {
   const std::string w = p + "-worker";
@@ -329,8 +346,7 @@ Status ApplyWorkerFlags(const Given& given, const std::string& p, WorkerConfig* 
     // The reference empties the oci worker's path here; the golden set pins that.
     worker->network.cni_config_path = p == "oci" ? "" : given.text(p + "-cni-config-path");
   }
-  if (given.on("rootless")) worker->rootless = true;
-  if (given.set(w + "-rootless")) worker->rootless = given.on(w + "-rootless");
+  RETURN_IF_ERROR(ApplyRootless(given, w, worker));
   if (given.set(w + "-no-process-sandbox")) {
     worker->no_process_sandbox = given.on(w + "-no-process-sandbox");
   }
@@ -346,6 +362,7 @@ Status ApplyWorkerFlags(const Given& given, const std::string& p, WorkerConfig* 
   if (given.set(p + "-max-parallelism")) {
     worker->max_parallelism = given.number(p + "-max-parallelism");
   }
+  if (worker->rootless && worker->network.mode == "auto") worker->network.mode = "host";
   return OkStatus();
 }
 
@@ -353,6 +370,7 @@ Status ApplyWorkerFlags(const Given& given, const std::string& p, WorkerConfig* 
 
 StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
   CommandLine line;
+  line.config = DefaultConfig();
   bool help = false;
   bool version = false;
   std::vector<Flag> flags = AllFlags(line.config);
@@ -372,8 +390,8 @@ StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
                 std::string(Version()).c_str(), std::string(VersionRevision()).c_str());
     return line;
   }
-  std::string path = given->set("config") ? given->text("config") : "/etc/buildkit/buildkitd.toml";
-  ASSIGN_OR_RETURN(line.config, LoadConfig(path));
+  std::string path = given->set("config") ? given->text("config") : DefaultConfigPath();
+  ASSIGN_OR_RETURN(line.config, LoadConfig(path, line.config));
   if (line.config.debug) {
     line.warnings.emplace_back(
         "'debug' configuration option is deprecated, use 'log.level = \"debug\"' instead");

@@ -2,12 +2,18 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
 #include "cmd/buildkitd/config.h"
 
 namespace kiln::buildkitd {
+
+// What the reference says to who is not root, of any namespace.
+inline constexpr std::string_view kNotMappedRoot =
+    "rootless mode requires to be executed as the mapped root in a user namespace; you may use "
+    "RootlessKit for setting up the namespace";
 
 struct CommandLine {
   Config config;                      // file and flags joined

@@ -9,12 +9,15 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/user_namespace.h"
 #include "cmd/buildkitd/debug_server.h"
 #include "cmd/buildkitd/flags.h"
 #include "cmd/buildkitd/listeners.h"
 #include "cmd/buildkitd/root_lock.h"
+#include "cmd/buildkitd/rootless_check.h"
 #include "cmd/buildkitd/service_notify.h"
 #include "cmd/buildkitd/thread_stacks.h"
+#include "cmd/buildkitd/user_defaults.h"
 #include "cmd/buildkitd/wire.h"
 
 namespace kiln::buildkitd {
@@ -60,12 +63,21 @@ sigset_t EndSignals() {
   return signals;
 }
 
-Status RunDaemon(const Config& config, const sigset_t& end) {
+// Before anything fails for want of it.
+void TellWhatRootlessLacks(const Config& config) {
+  std::vector<std::string> missing;
   if (geteuid() != 0) {
-    return PermissionDeniedError(
-        "rootless mode requires to be executed as the mapped root in a user namespace; you may "
-        "use RootlessKit for setting up the namespace");
+    missing = MissingForNamespace(CurrentRootlessUser());
+  } else if (InUserNamespace() && config.oci.rootless) {
+    missing = MissingInNamespace("/", !config.oci.no_process_sandbox);
   }
+  for (const std::string& what : missing) log::Warning(StrCat("rootless self-test: ", what));
+}
+
+Status RunDaemon(const Config& config, const sigset_t& end) {
+  TellWhatRootlessLacks(config);
+  if (geteuid() != 0) return PermissionDeniedError(std::string(kNotMappedRoot));
+  if (UsesUserDefaults()) MakeUserRuntimeDir();
   std::unique_ptr<DebugServer> debug;
   if (!config.debug_address.empty()) {
     PrepareThreadStacks();

@@ -7,18 +7,10 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/strings.h"
+#include "base/user_namespace.h"
 #include "cache/mount.h"
 
 namespace kiln::buildkitd {
-namespace {
-
-bool InUserNamespace() {
-  auto map = ReadFile("/proc/self/uid_map");
-  return map.ok() && !Contains(*map, "4294967295");
-}
-
-}  // namespace
-
 Status OverlaySupported(const std::string& root) {
   RETURN_IF_ERROR(MakeDirs(root, 0700));
   ASSIGN_OR_RETURN(std::string dir, MakeTempDir(root, "multiple-lowerdir-check"));
@@ -33,7 +25,11 @@ Status OverlaySupported(const std::string& root) {
     if (InUserNamespace()) overlay.options.emplace_back("userxattr");
     std::string merged = JoinPath(dir, "merged");
     status = Annotate(cache::MountAll({overlay}, merged), "failed to mount overlay");
-    if (status.ok()) cache::UnmountAll(merged).IgnoreError();
+    if (status.ok()) {
+      cache::UnmountAll(merged).IgnoreError();
+    } else if (InUserNamespace()) {
+      status = Annotate(status, "in a user namespace, which takes Linux 5.11");
+    }
   }
   RemoveAll(dir).IgnoreError();
   return status;
@@ -47,11 +43,11 @@ Status FuseOverlaySupported() {
 std::string ProbeSnapshotter(const std::string& root) {
   std::string name = "overlayfs";
   if (Status overlay = OverlaySupported(root); !overlay.ok()) {
-    log::Debug(StrCat("auto snapshotter: overlayfs is not available for ", root,
+    log::Info(StrCat("auto snapshotter: overlayfs is not available for ", root,
                       ", trying fuse-overlayfs: ", overlay.message()));
     name = "fuse-overlayfs";
     if (Status fuse = FuseOverlaySupported(); !fuse.ok()) {
-      log::Debug(StrCat("auto snapshotter: fuse-overlayfs is not available for ", root,
+      log::Info(StrCat("auto snapshotter: fuse-overlayfs is not available for ", root,
                         ", falling back to native: ", fuse.message()));
       name = "native";
     }

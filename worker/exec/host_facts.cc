@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/user_namespace.h"
 
 namespace kiln::worker::exec {
 namespace {
@@ -58,8 +59,7 @@ HostFacts ReadHostFacts() {
   facts.architecture = Architecture();
   facts.capabilities = CapabilitiesOf(StatusLine(status, "CapEff:"));
   facts.seccomp = !StatusLine(status, "Seccomp:").empty();
-  std::string ids = ReadFile("/proc/self/uid_map").value_or("");
-  facts.in_user_namespace = !ids.empty() && !Contains(ids, "4294967295");
+  facts.in_user_namespace = InUserNamespace();
   facts.cgroup_namespace = PathExists("/proc/self/ns/cgroup") &&
                            PathExists("/sys/fs/cgroup/cgroup.subtree_control");
   facts.apparmor = PathExists("/sys/kernel/security/apparmor") &&

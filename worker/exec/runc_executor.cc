@@ -19,6 +19,7 @@
 #include "base/process.h"
 #include "base/rooted.h"
 #include "base/strings.h"
+#include "base/user_namespace.h"
 #include "worker/exec/container_mounts.h"
 #include "worker/exec/container_process.h"
 #include "worker/exec/container_runtime.h"
@@ -228,6 +229,7 @@ class BundleExecutor : public Executor {
     input.architecture = facts_.architecture;
     input.host_capabilities = facts_.capabilities;
     input.in_user_namespace = facts_.in_user_namespace;
+    if (facts_.in_user_namespace) input.locked_options = LockedMountOptions;
     input.seccomp = facts_.seccomp;
     input.cgroup_namespace = facts_.cgroup_namespace;
     input.no_process_sandbox = options_.no_process_sandbox;

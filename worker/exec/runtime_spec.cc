@@ -60,6 +60,17 @@ std::vector<SpecMount> BaseMounts(const SpecInput& input) {
   return mounts;
 }
 
+void RepeatLockedOptions(const SpecInput& input, cache::Mount* mount) {
+  std::vector<std::string>& options = mount->options;
+  auto has = [&](std::string_view option) {
+    return std::find(options.begin(), options.end(), option) != options.end();
+  };
+  if (!input.locked_options || (!has("bind") && !has("rbind"))) return;
+  for (std::string& option : input.locked_options(mount->source)) {
+    if (!has(option)) options.push_back(std::move(option));
+  }
+}
+
 // A later mount on the same place takes the place in the list of the earlier one.
 std::vector<SpecMount> AllMounts(const SpecInput& input) {
   std::vector<SpecMount> mounts;
@@ -84,6 +95,7 @@ std::vector<SpecMount> AllMounts(const SpecInput& input) {
       return mount.destination.starts_with("/sys");
     });
   }
+  for (SpecMount& mount : mounts) RepeatLockedOptions(input, &mount.mount);
   return mounts;
 }
 

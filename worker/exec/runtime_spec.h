@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,8 @@ struct SpecInput {
   std::string traceparent = {};
   std::vector<std::string> host_capabilities = {};  // for insecure steps
   int64_t free_loop_device = 0;           // for insecure steps
+  // Options that bind mounts of a path must repeat; set in a user namespace.
+  std::function<std::vector<std::string>(const std::string&)> locked_options = {};
   bool in_user_namespace = false;
   bool seccomp = true;
   bool cgroup_namespace = false;

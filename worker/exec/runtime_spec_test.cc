@@ -128,6 +128,26 @@ TEST(RuntimeSpec, NoProcessSandboxSharesProc) {
   EXPECT_FALSE(spec["linux"].contains("readonlyPaths"));
 }
 
+TEST(RuntimeSpec, BindMountsRepeatWhatAUserNamespaceMayNotTakeAway) {
+  ProcessMeta meta = EnvStep();
+  SpecInput input = InputFor(meta);
+  input.mounts = {{"/data", {"bind", "/home/data", {"rbind", "rw"}}},
+                  {"/tmp/t", {"tmpfs", "/home/tmpfs", {"nosuid"}}}};
+  input.locked_options = [](const std::string& source) {
+    return source.starts_with("/home/") ? std::vector<std::string>{"nodev", "rw"}
+                                        : std::vector<std::string>();
+  };
+  json mounts = Spec(input)["mounts"];
+  auto options = [&](std::string_view target) {
+    for (const json& mount : mounts) {
+      if (mount["destination"] == target) return mount["options"].dump();
+    }
+    return std::string();
+  };
+  EXPECT_EQ(options("/data"), R"(["rbind","rw","nodev"])");
+  EXPECT_EQ(options("/tmp/t"), R"(["nosuid"])");
+}
+
 TEST(RuntimeSpec, NetworkNamespaceIsNewOrGiven) {
   ProcessMeta meta = EnvStep();
   SpecInput input = InputFor(meta);
