@@ -12,6 +12,7 @@
 #include "worker/op/failed_steps.h"
 #include "worker/op/op_deps.h"
 #include "worker/op/source_pins.h"
+#include "worker/exec/runnable_platforms.h"
 #include "worker/source/git/git_source.h"
 #include "worker/source/http/http_source.h"
 #include "worker/source/local/local_source.h"
@@ -78,7 +79,7 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   deps.limit = state->limit.get();
   deps.failed_steps = &state->failed_steps;
   deps.pins = &state->pins;
-  deps.platforms = options.platforms;
+  deps.platforms = exec::RunnablePlatforms();
   deps.worker_id = options.id;
   deps.temp_dir = temp;
   std::unique_ptr<Worker> worker(new Worker(std::move(state)));

@@ -11,6 +11,7 @@
 #include "cmd/buildkitd/gc_defaults.h"
 #include "cmd/buildkitd/snapshotter_probe.h"
 #include "cmd/buildkitd/version.h"
+#include "worker/exec/runnable_platforms.h"
 
 namespace kiln::buildkitd {
 namespace {
@@ -33,43 +34,25 @@ std::string Hostname() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
 }
 
-// Levels of x86-64 above the base that this machine has.
-std::vector<std::string> Amd64Variants() {
-  std::vector<std::string> variants;
-  bool v2 = __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
-            __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-  bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-            __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
-  bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-            __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("avx512vl");
-  if (v2) variants.push_back("v2");
-  if (v3) variants.push_back("v3");
-  if (v4) variants.push_back("v4");
-  return variants;
-}
-
+// Those of the configuration, then what else the machine runs.
 StatusOr<std::vector<Platform>> PlatformsOf(const std::vector<std::string>& given) {
+  const std::vector<Platform>& runnable = worker::exec::RunnablePlatforms();
+  if (given.empty()) return runnable;
   std::vector<Platform> platforms;
   for (const std::string& text : given) {
     auto platform = ParsePlatform(text);
     if (!platform.ok()) return Annotate(platform.status(), "invalid platforms");
     platforms.push_back(NormalizePlatform(*platform));
   }
-  if (platforms.empty()) platforms.push_back(DefaultPlatform());
-  std::vector<Platform> all;
-  for (const Platform& platform : platforms) {
-    if (std::find(all.begin(), all.end(), platform) == all.end()) all.push_back(platform);
-    if (platform.architecture != "amd64" || !platform.variant.empty()) continue;
-    for (const std::string& variant : Amd64Variants()) {
-      Platform with = platform;
-      with.variant = variant;
-      if (std::find(platforms.begin(), platforms.end(), with) == platforms.end()) {
-        all.push_back(with);
-      }
-    }
+  const size_t configured = platforms.size();
+  for (const Platform& also : runnable) {
+    auto end = platforms.begin() + static_cast<std::ptrdiff_t>(configured);
+    bool covered = std::any_of(platforms.begin(), end, [&](const Platform& platform) {
+      return PlatformMatchesOnly(platform, also);
+    });
+    if (!covered) platforms.push_back(also);
   }
-  return all;
+  return platforms;
 }
 
 }  // namespace

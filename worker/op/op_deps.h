@@ -30,7 +30,7 @@ struct OpDeps {
   FailedSteps* failed_steps = nullptr;
   SourcePins* pins = nullptr;
   std::function<Source*(std::string_view scheme)> find_source;
-  std::vector<Platform> platforms;
+  std::vector<Platform> platforms;  // whose programs the kernel runs
   std::string worker_id;  // for messages
   std::string temp_dir;  // for sockets and secrets; emptied at start
 };
