@@ -31,6 +31,8 @@ namespace {
 using control::ClientFrontend;
 using frontend::gateway::FrontendProcess;
 
+// Calls of one frontend at a time, each a thread; further ones wait in the frontend.
+constexpr int kMaxCalls = 512;
 constexpr char kMetadataDir[] = "/run/config/buildkit/metadata";
 
 // The LLBBridge over one socket, for one frontend.
@@ -54,6 +56,7 @@ class StdioServer {
     builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
     builder.SetMaxSendMessageSize(kMaxMessageBytes);
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMessageBytes);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCalls);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
     builder.RegisterService(bridge_.get());
     builder.RegisterService(health_.get());
@@ -188,6 +191,8 @@ StatusOr<frontend::Result> StdioFrontends::Run(frontend::Bridge& bridge,
     broken = closed;  // later it is the server here that closes
     // Calls that are still open end before the containers that they may wait for.
     frontend->containers().ReleaseAll();
+    // What nobody reads any more must not fill the socket: the server ends its calls first.
+    ends.second.Reset();
   }
   if (broken && !stop.stop_requested() && !status.ok()) {
     status = UnknownError("frontend grpc server closed unexpectedly");
