@@ -4,13 +4,33 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "control/reference.h"
+#include "llb/proto/ops.pb.h"
 
 namespace kiln::control {
+namespace {
+
+// What a reference takes besides its definition: its graph, provenance, and ids; measured.
+constexpr size_t kReferenceBytes = 8 << 10;
+// The definition as it came, as a graph, and as what provenance tells of it.
+constexpr size_t kCopies = 3;
+constexpr size_t kIdsShown = 100;
+
+}  // namespace
+
+Status ClientFrontend::CheckRoom() {
+  std::lock_guard lock(mutex_);
+  if (taken_ <= room_) return OkStatus();
+  return ResourceExhaustedError(
+      StrCat("the frontend holds too many results: ", references_.size()));
+}
 
 std::string ClientFrontend::Register(const frontend::ReferencePtr& reference) {
   if (reference == nullptr) return "";
   std::string id = NewId();
+  size_t bytes = kReferenceBytes;
+  if (auto definition = reference->definition()) bytes += kCopies * definition->ByteSizeLong();
   std::lock_guard lock(mutex_);
+  taken_ += bytes;
   references_[id] = reference;
   return id;
 }
@@ -20,7 +40,11 @@ StatusOr<frontend::ReferencePtr> ClientFrontend::Find(const std::string& id) {
   auto entry = references_.find(id);
   if (entry != references_.end()) return entry->second;
   std::string all;
-  for (const auto& [known, reference] : references_) all += StrCat(all.empty() ? "" : " ", known);
+  size_t shown = 0;
+  for (const auto& [known, reference] : references_) {
+    if (++shown > kIdsShown) break;
+    all += StrCat(all.empty() ? "" : " ", known);
+  }
   return UnknownError(StrCat("no such ref: ", id, ", all [", all, "]"));
 }
 

@@ -23,17 +23,24 @@ namespace kiln::control {
 // Thread-safe. `bridge` must outlive it.
 class ClientFrontend {
  public:
+  // Bytes that the references of one driver may take, about 60 000 small ones: nobody
+  // needs that many, and one that asks for ever must not fill the memory of all.
+  static constexpr size_t kRoom = size_t{512} << 20;
+
   // Without a build (in tests) there are no containers.
-  explicit ClientFrontend(frontend::Bridge& bridge, BuildContextPtr build = nullptr)
-      : bridge_(bridge), build_(std::move(build)) {}
+  explicit ClientFrontend(frontend::Bridge& bridge, BuildContextPtr build = nullptr,
+                          size_t room = kRoom)
+      : bridge_(bridge), build_(std::move(build)), room_(room) {}
 
   frontend::Bridge& bridge() { return bridge_; }
   const BuildContextPtr& build() const { return build_; }
   GatewayContainers& containers() { return containers_; }
 
+  // RESOURCE_EXHAUSTED once the references take all the room: no more solves.
+  Status CheckRoom();
   // Keeps a reference under a new id; "" for scratch.
   std::string Register(const frontend::ReferencePtr& reference);
-  // "no such ref: X" and "empty ref: " for ids that cannot be read.
+  // "no such ref: X, all [Y …]" for ids that are not known.
   StatusOr<frontend::ReferencePtr> Find(const std::string& id);
   // The same for ids of a returned result: "" is scratch, "return reference X not found".
   StatusOr<frontend::ReferencePtr> Returned(const std::string& id);
@@ -56,7 +63,9 @@ class ClientFrontend {
   frontend::Bridge& bridge_;
   BuildContextPtr build_;
   GatewayContainers containers_;
+  const size_t room_;
   std::mutex mutex_;
+  size_t taken_ = 0;
   std::condition_variable_any returned_;
   std::map<std::string, frontend::ReferencePtr> references_;
   std::map<std::string, cache::Ref> trees_;

@@ -53,6 +53,21 @@ TEST(ClientFrontend, ARegisteredReferenceIsFoundById) {
   EXPECT_EQ(found->get(), reference.get());
 }
 
+TEST(ClientFrontend, ReferencesWithoutNumberAreRefusedBeforeTheyFillTheMemory) {
+  FakeBridge bridge;
+  ClientFrontend client(bridge, nullptr, /*room=*/100 << 10);
+  int count = 0;
+
+  while (client.CheckRoom().ok() && count < 1000) {
+    client.Register(std::make_shared<FakeReference>());
+    ++count;
+  }
+
+  EXPECT_GT(count, 5);
+  EXPECT_LT(count, 50);
+  EXPECT_EQ(client.CheckRoom().code(), StatusCode::kResourceExhausted);
+}
+
 TEST(ClientFrontend, ScratchHasNoIdAndIsReturnedAsNull) {
   FakeBridge bridge;
   ClientFrontend client(bridge);

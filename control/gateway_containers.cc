@@ -11,6 +11,9 @@ Status GatewayContainers::Add(const std::string& id,
                               std::shared_ptr<worker::Container> container) {
   std::lock_guard lock(mutex_);
   if (closed_) return CancelledError("context canceled");
+  if (containers_.size() >= kMost) {
+    return ResourceExhaustedError(StrCat("too many containers: ", containers_.size()));
+  }
   if (!containers_.try_emplace(id, std::move(container)).second) {
     return AlreadyExistsError(StrCat("Container ", id, " already exists"));
   }

@@ -17,10 +17,14 @@ namespace kiln::control {
 // Thread-safe.
 class GatewayContainers {
  public:
+  // At a time. The reference knows no limit.
+  static constexpr size_t kMost = 1000;
+
   GatewayContainers() = default;
   ~GatewayContainers();  // ReleaseAll
 
-  // ALREADY_EXISTS "Container X already exists"; CANCELLED after ReleaseAll.
+  // ALREADY_EXISTS "Container X already exists"; RESOURCE_EXHAUSTED if there are kMost;
+  // CANCELLED after ReleaseAll.
   Status Add(const std::string& id, std::shared_ptr<worker::Container> container);
   // Null if there is none.
   std::shared_ptr<worker::Container> Find(const std::string& id);

@@ -161,6 +161,7 @@ void FillStat(const frontend::FileStat& in, fsutil::types::Stat* out) {
 
 Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& request,
                         std::stop_token stop, gateway::SolveResponse* response) {
+  RETURN_IF_ERROR(frontend.CheckRoom());
   frontend::SolveRequest solve;
   if (request.has_definition()) solve.definition = Share(request.definition());
   solve.frontend = request.frontend();
