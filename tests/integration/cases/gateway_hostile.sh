@@ -1,0 +1,78 @@
+# Frontend images that speak the protocol and mean no good: the daemon stays as it was.
+. "$(dirname "$0")/../lib.sh"
+PROGRAM=$(dirname "$BUILDKITD")/hostile-frontend
+[ -x "$PROGRAM" ] || skip "no hostile-frontend beside $BUILDKITD"
+daemon_start
+
+# The image of the frontend: the program and its libraries.
+mkdir -p "$W/image"
+cp "$PROGRAM" "$W/image/hostile-frontend"
+ldd "$PROGRAM" | grep -o '/[^ ]*' | while read -r library; do
+  mkdir -p "$W/image$(dirname "$library")"
+  cp -L "$library" "$W/image$library"
+done
+dockerfile <<'D'
+FROM scratch
+COPY . /
+ENTRYPOINT ["/hostile-frontend"]
+D
+build --local context="$W/image" --output type=oci,tar=false,dest="$W/hostile" \
+  --metadata-file "$W/hostile.json" 2>"$W/packing"
+DIGEST=$(python3 -c "import json; print(json.load(open('$W/hostile.json'))['containerimage.digest'])")
+
+# hostile MODE [ARGS…]: a build by that frontend; what it says is in $W/said.
+hostile() {
+  local mode=$1
+  shift
+  "$BUILDCTL" build --progress=plain --frontend gateway.v0 --opt source=hostile \
+    --oci-layout hostile="$W/hostile" --opt "context:hostile=oci-layout://hostile@$DIGEST" \
+    --oci-layout base="$BASE" --opt base="$BASE_DIGEST" --opt mode="$mode" "$@" >"$W/said" 2>&1
+}
+of_daemon() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$daemon_pid/status"; }
+descriptors() { ls "/proc/$daemon_pid/fd" | wc -l; }
+frontends() { pgrep -f -- "runc .*$ROOT" >/dev/null; }
+# The slack is gRPC's: it makes pollers and idle threads as it sees fit. Idle threads end
+# after ten seconds.
+settled() {
+  [ "$(descriptors)" -le $((fds + 4)) ] && [ "$(of_daemon Threads)" -le $((threads + 8)) ] && clean
+}
+rest() { wait_for 40 settled || fail "$1 leaves $(descriptors) of $fds descriptors, $(of_daemon Threads) of $threads threads: $(leftovers)"; }
+said() { has "$W/buildkitd.log" "$1"; } # by the frontend: its stderr is the daemon's
+
+# What a daemon that has built something keeps.
+hostile liar || { cat "$W/said"; fail "a frontend that returns something has no result"; }
+wait_for 20 clean
+fds=$(descriptors) threads=$(of_daemon Threads)
+said "return: 2 return reference no-such-ref not found"
+said "read: 2 no such ref: no-such-ref"
+said "return: 2 gateway result is already set"
+for _ in $(seq 20); do hostile liar; done
+rest "a frontend that lies"
+
+! hostile streams --opt count=2000 || fail "a frontend that fails has a result"
+has "$W/said" "exit code: 3"
+rest "a frontend with 2000 silent calls"
+
+hostile containers --opt count=20 || { cat "$W/said"; fail "containers that are not released fail the build"; }
+rest "a frontend that releases no container"
+! hostile containers --opt count=1100 || fail "there is no end to containers"
+said "too many containers"
+rest "a frontend with containers without number"
+
+before=$(of_daemon VmHWM)
+! hostile solves --opt count=1000 --opt bytes=4000000 || fail "there is no end to solves"
+said "the frontend holds too many results"
+[ $(($(of_daemon VmHWM) - before)) -lt 1000000 ] || fail "it took $(of_daemon VmHWM) KiB"
+rest "a frontend with solves without number"
+
+# One that never ends does not keep others from building, and goes with its client.
+hostile endless &
+client=$!
+wait_for 20 frontends || fail "the frontend does not start"
+dockerfile <<'D'
+FROM base
+RUN echo others go on
+D
+build 2>"$W/other" || fail "another build fails"
+kill -KILL "$(pgrep -P $client)" # the program, not the shell around it
+rest "a frontend that never ends"

@@ -1,0 +1,180 @@
+// A frontend that means no good: the option "mode" says how. For the case
+// gateway_hostile.sh, which counts what is left of it.
+#include <grpcpp/grpcpp.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "api/proto/gateway.grpc.pb.h"
+#include "base/strings.h"
+#include "examples/custom-frontend/stdio_channel.h"
+#include "llb/file_action.h"
+#include "llb/source.h"
+#include "llb/state.h"
+
+extern char** environ;
+
+namespace kiln {
+namespace {
+
+namespace gateway = moby::buildkit::v1::frontend;
+using Stub = gateway::LLBBridge::Stub;
+
+std::string Option(std::string_view name) {
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    std::string_view variable, value, key, option;
+    if (StrCut(*entry, "=", &variable, &value) && variable.starts_with("BUILDKIT_FRONTEND_OPT_") &&
+        StrCut(value, "=", &key, &option) && key == name) {
+      return std::string(option);
+    }
+  }
+  return "";
+}
+
+void Say(std::string_view what, const grpc::Status& status) {
+  std::fprintf(stderr, "%.*s: %d %s\n", static_cast<int>(what.size()), what.data(),
+               status.error_code(), status.error_message().c_str());
+}
+
+grpc::Status Solve(Stub& stub, const llb::State& state, bool evaluate, std::string* ref) {
+  grpc::ClientContext context;
+  gateway::SolveRequest request;
+  request.set_allowresultreturn(true);
+  request.set_allowresultarrayref(true);
+  request.set_evaluate(evaluate);
+  auto definition = state.Marshal();
+  if (!definition.ok()) return grpc::Status(grpc::StatusCode::INTERNAL, "marshal");
+  *request.mutable_definition() = **definition;
+  gateway::SolveResponse response;
+  grpc::Status status = stub.Solve(&context, request, &response);
+  if (status.ok()) *ref = response.result().ref().id();
+  return status;
+}
+
+llb::State FileWith(const std::string& data) {
+  llb::Mkfile file;
+  file.path = "/file";
+  file.data = data;
+  return llb::State().File(llb::FileAction(std::move(file)));
+}
+
+grpc::Status Return(Stub& stub, const std::string& ref) {
+  grpc::ClientContext context;
+  gateway::ReturnRequest request;
+  request.mutable_result()->mutable_ref()->set_id(ref);
+  gateway::ReturnResponse response;
+  return stub.Return(&context, request, &response);
+}
+
+// Results without number, none of them used; the last one returned.
+void ManySolves(Stub& stub, int64_t count, size_t bytes) {
+  std::string ref;
+  for (int64_t i = 0; i < count; ++i) {
+    grpc::Status status =
+        Solve(stub, FileWith(StrCat(i, std::string(bytes, 'x'))), /*evaluate=*/false, &ref);
+    if (!status.ok()) return Say(StrCat("solve ", i), status);
+  }
+  Say("return", Return(stub, ref));
+}
+
+// Containers with a process each, none of them released.
+void ManyContainers(Stub& stub, int64_t count, int64_t processes) {
+  llb::OciLayoutOptions layout;
+  layout.session_id = std::getenv("BUILDKIT_SESSION_ID");
+  layout.store_id = "base";
+  llb::State root = llb::OciLayout(StrCat("docker.io/library/base@", Option("base")), layout);
+  std::string ref;
+  grpc::Status solved = Solve(stub, root, /*evaluate=*/true, &ref);
+  if (!solved.ok()) return Say("solve", solved);
+  for (int64_t i = 0; i < count; ++i) {
+    grpc::ClientContext context;
+    gateway::NewContainerRequest request;
+    request.set_containerid(StrCat("c", i));
+    pb::Mount* mount = request.add_mounts();
+    mount->set_dest("/");
+    mount->set_resultid(ref);
+    gateway::NewContainerResponse response;
+    grpc::Status status = stub.NewContainer(&context, request, &response);
+    if (!status.ok()) return Say(StrCat("container ", i), status);
+  }
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReaderWriter<gateway::ExecMessage, gateway::ExecMessage>>>
+      streams;
+  for (int64_t i = 0; i < processes; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    streams.push_back(stub.ExecProcess(contexts.back().get()));
+    gateway::ExecMessage message;
+    message.set_processid(StrCat("p", i));
+    gateway::InitMessage* init = message.mutable_init();
+    init->set_containerid(StrCat("c", i));
+    for (const char* arg : {"/bin/sleep", "1000"}) init->mutable_meta()->add_args(arg);
+    init->add_fds(1);
+    streams.back()->Write(message);
+    if (!streams.back()->Read(&message) || !message.has_started()) return Say("exec", {});
+  }
+  Say("return", Return(stub, ref));
+  std::exit(0);  // with everything open
+}
+
+// Streams that never say anything.
+void ManyStreams(Stub& stub, int64_t count) {
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReaderWriter<gateway::ExecMessage, gateway::ExecMessage>>>
+      streams;
+  for (int64_t i = 0; i < count; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    streams.push_back(stub.ExecProcess(contexts.back().get()));
+  }
+  std::string ref;
+  grpc::ClientContext context;
+  gateway::PongResponse pong;
+  Say("ping", stub.Ping(&context, gateway::PingRequest(), &pong));
+  std::exit(3);
+}
+
+// Asks and asks, and never returns.
+void Endless(Stub& stub) {
+  for (grpc::Status status; status.ok();) {
+    grpc::ClientContext context;
+    gateway::PongResponse pong;
+    status = stub.Ping(&context, gateway::PingRequest(), &pong);
+  }
+}
+
+// What was never made, and a second result.
+void Liar(Stub& stub) {
+  Say("return", Return(stub, "no-such-ref"));
+  grpc::ClientContext context;
+  gateway::ReadFileRequest request;
+  request.set_ref("no-such-ref");
+  request.set_filepath("/etc/shadow");
+  gateway::ReadFileResponse response;
+  Say("read", stub.ReadFile(&context, request, &response));
+  std::string ref;
+  Solve(stub, FileWith("x"), /*evaluate=*/false, &ref);
+  Say("return", Return(stub, ref));
+  Say("return", Return(stub, ref));
+}
+
+int Main() {
+  auto stdio = recipe::StdioChannel::Open();
+  if (!stdio.ok()) return 2;
+  Stub stub((*stdio)->channel());
+  int64_t count = 0, bytes = 0;
+  ParseInt64(Option("count"), &count);
+  ParseInt64(Option("bytes"), &bytes);
+  const std::string mode = Option("mode");
+  if (mode == "solves") ManySolves(stub, count, static_cast<size_t>(bytes));
+  if (mode == "containers") ManyContainers(stub, count, 2);
+  if (mode == "streams") ManyStreams(stub, count);
+  if (mode == "endless") Endless(stub);
+  if (mode == "liar") Liar(stub);
+  return 0;
+}
+
+}  // namespace
+}  // namespace kiln
+
+int main() { return kiln::Main(); }
