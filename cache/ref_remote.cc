@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "cache/content/blob_place.h"
 #include "cache/content/estargz_blob.h"
 #include "cache/ref_core.h"
 #include "oci/compress.h"
@@ -14,7 +15,7 @@ constexpr const char* kOwnDiffId = "kiln/diff-id";
 
 // The content store first, then wherever lazy layers come from. Keeps its ref, and
 // so the blobs, alive.
-class RefBlobSource : public BlobSource {
+class RefBlobSource : public BlobSource, public BlobPlace {
  public:
   explicit RefBlobSource(StatePtr state)
       : state_(std::move(state)), hold_(state_->core->content.Hold()) {}
@@ -24,6 +25,12 @@ class RefBlobSource : public BlobSource {
       reader = (*it)->Open(blob);
     }
     return reader;
+  }
+  std::string RepositoryOf(const oci::Descriptor& blob) override {
+    for (auto it = state_->sources.rbegin(); it != state_->sources.rend(); ++it) {
+      if (std::string found = cache::RepositoryOf(**it, blob); !found.empty()) return found;
+    }
+    return "";
   }
 
  private:

@@ -73,9 +73,10 @@ class Registry {
   StatusOr<std::unique_ptr<HttpResponse>> Open(const RegistryCall& call, const Descriptor& blob,
                                                int64_t offset = 0);
 
-  // `bytes` is asked for once per try. Nothing is sent if the registry has the blob.
+  // `bytes` is asked for once per try. Nothing is sent if the registry has the blob, or may
+  // take it from its repository `from`, a path ("": there is none).
   Status PushBlob(const RegistryCall& call, const Descriptor& blob,
-                  const std::function<StatusOr<ReadFn>()>& bytes);
+                  const std::function<StatusOr<ReadFn>()>& bytes, const std::string& from = {});
   // Under the reference's tag, or its digest without a tag.
   Status PushManifest(const RegistryCall& call, const Descriptor& manifest,
                       std::string_view bytes);

@@ -145,7 +145,9 @@ StatusOr<AuthAnswer> AnswerChallenge(HttpClient& client, const AuthChallenge& ch
                       600};
   }
   TokenQuery query{host, parameter("realm"), parameter("service"), {}};
-  std::string scopes = parameter("scope").empty() ? scope : parameter("scope");
+  // The challenge knows nothing of a second repository.
+  const bool own = parameter("scope").empty() || Contains(scope, " ");
+  std::string scopes = own ? scope : parameter("scope");
   for (std::string_view one : StrSplit(scopes, ' ')) {
     if (!one.empty()) query.scopes.emplace_back(one);
   }

@@ -15,7 +15,8 @@ Endpoint PushEndpoint(const RegistryHosts& hosts, const RegistryCall& call) {
 }  // namespace
 
 Status Registry::PushBlob(const RegistryCall& call, const Descriptor& blob,
-                          const std::function<StatusOr<ReadFn>()>& bytes) {
+                          const std::function<StatusOr<ReadFn>()>& bytes,
+                          const std::string& from) {
   Endpoint endpoint = PushEndpoint(state_->hosts, call);
   ASSIGN_OR_RETURN(std::shared_ptr<void> slot, state_->slots.Take(endpoint.host, call.stop));
   State::Ask head{.method = "HEAD", .path = StrCat("/blobs/", blob.digest.text())};
@@ -25,9 +26,15 @@ Status Registry::PushBlob(const RegistryCall& call, const Descriptor& blob,
   if (there->status != 404) {
     return UnexpectedStatus("HEAD", AskUrl(endpoint, call, head.path), *there);
   }
+  const std::string digest = ReplaceAll(blob.digest.text(), ":", "%3A");
   for (int attempt = 1;; ++attempt) {
     State::Ask post{.method = "POST", .path = "/blobs/uploads/"};
     post.push = true;
+    // A registry that cannot or may not do so begins an upload.
+    if (!from.empty() && from != call.ref.path && attempt == 1) {
+      post.path += StrCat("?mount=", digest, "&from=", from);
+      post.pull_from = from;
+    }
     ASSIGN_OR_RETURN(std::unique_ptr<HttpResponse> started, state_->Do(call, endpoint, post));
     if (started->status == 201) return OkStatus();
     if (started->status != 202) {
@@ -36,8 +43,7 @@ Status Registry::PushBlob(const RegistryCall& call, const Descriptor& blob,
     ASSIGN_OR_RETURN(Url base, ParseUrl(AskUrl(endpoint, call, post.path)));
     ASSIGN_OR_RETURN(Url target, ResolveUrl(base, started->Header("location")));
     std::string url = target.Text();
-    url += StrCat(Contains(url, "?") ? "&" : "?", "digest=", ReplaceAll(blob.digest.text(), ":",
-                                                                         "%3A"));
+    url += StrCat(Contains(url, "?") ? "&" : "?", "digest=", digest);
     started.reset();
     State::Ask put{.method = "PUT", .path = url};
     put.headers["Content-Type"] = "application/octet-stream";

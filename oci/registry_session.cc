@@ -127,6 +127,7 @@ Status Registry::State::Authorize(const RegistryCall& call, const Endpoint& endp
 StatusOr<std::unique_ptr<HttpResponse>> Registry::State::Do(const RegistryCall& call,
                                                             Endpoint& endpoint, const Ask& ask) {
   std::string scope = StrCat("repository:", call.ref.path, ask.push ? ":pull,push" : ":pull");
+  if (!ask.pull_from.empty()) scope += StrCat(" repository:", ask.pull_from, ":pull");
   std::string key = StrCat(endpoint.host, "|", call.auth ? call.auth->identity() : "", "|", scope);
   bool authorized = false;
   for (int attempt = 1;; ++attempt) {

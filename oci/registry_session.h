@@ -43,6 +43,7 @@ struct Registry::State : std::enable_shared_from_this<Registry::State> {
     std::function<StatusOr<ReadFn>()> stream = {};
     int64_t stream_size = 0;
     bool push = false;
+    std::string pull_from = {};  // another repository that the call needs to read
   };
   StatusOr<std::unique_ptr<HttpResponse>> Do(const RegistryCall& call, Endpoint& endpoint,
                                              const Ask& ask);

@@ -226,6 +226,29 @@ TEST(Registry, PushesABlobOnlyIfItIsMissing) {
   EXPECT_EQ(server.log().size(), 4u);
 }
 
+TEST(Registry, TakesABlobFromAnotherRepositoryOfTheRegistryWhereItMay) {
+  for (bool may : {true, false}) {
+    std::string received;
+    Server server([&](const Request& request) {
+      if (request.method() == http::verb::head) return Reply(404);
+      if (request.method() == http::verb::post && may) return Reply(201);
+      if (request.method() == http::verb::post) return Reply(202, "", {{"Location", "/up"}});
+      received = request.body();
+      return Reply(201);
+    });
+    Registry registry({});
+    std::string data = "data";
+    Descriptor blob{.digest = Digest::Of(data), .size = 4};
+    auto bytes = [&]() -> StatusOr<ReadFn> { return ReadFrom(data); };
+    Status status = registry.PushBlob(CallFor(server.host() + "/a:t"), blob, bytes, "b/c");
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(received, may ? "" : data);
+    ASSERT_GE(server.log().size(), 2u);
+    EXPECT_EQ(server.log()[1], StrCat("POST /v2/a/blobs/uploads/?mount=sha256%3A",
+                                      Digest::Of(data).text().substr(7), "&from=b/c"));
+  }
+}
+
 TEST(ParseChallenges, ReadsSeveralSchemes) {
   auto found = ParseChallenges(R"(Bearer realm="https://r/t?a=b,c",service=s, Basic realm="x\"y")");
   ASSERT_EQ(found.size(), 2u);

@@ -2,17 +2,26 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
+
 #include "base/strings.h"
 
 namespace kiln::api {
 namespace {
 
 constexpr int kMaxMessage = 16 << 20;
+constexpr std::chrono::seconds kConnectTime{10};
+// Longer pauses than gRPC's first would outlast a restart of containerd.
+constexpr int kReconnectMillis = 200;
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessage);
   arguments.SetMaxSendMessageSize(kMaxMessage);
+  for (const char* pause : {GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                            GRPC_ARG_MAX_RECONNECT_BACKOFF_MS}) {
+    arguments.SetInt(pause, kReconnectMillis);
+  }
   // Go servers refuse the name that gRPC makes of a path.
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
   std::string target = address.starts_with("tcp://")
@@ -24,10 +33,15 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 }  // namespace
 
 ContainerdClient::ContainerdClient(const std::string& address, std::string name_space)
-    : namespace_(std::move(name_space)), channel_(Connect(address)) {
+    : address_(address), namespace_(std::move(name_space)), channel_(OpenChannel(address)) {
   containers_ = ctd_containers::Containers::NewStub(channel_);
   introspection_ = ctd_introspection::Introspection::NewStub(channel_);
   tasks_ = ctd_tasks::Tasks::NewStub(channel_);
+}
+
+Status ContainerdClient::Connect() {
+  if (channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectTime)) return OkStatus();
+  return UnavailableError(StrCat("containerd does not answer at ", address_));
 }
 
 google::protobuf::Any RuntimeSpecAny(std::string_view kind, std::string json) {

@@ -41,6 +41,10 @@ class ContainerdClient {
     return {static_cast<StatusCode>(status.error_code()), status.error_message()};
   }
 
+  // Waits a little for somebody at the address, as after a restart of containerd.
+  // UNAVAILABLE, with the address, if nobody comes.
+  Status Connect();
+
   // For calls that CallIn cannot make.
   void Prepare(grpc::ClientContext& context) const {
     context.AddMetadata("containerd-namespace", namespace_);
@@ -52,6 +56,7 @@ class ContainerdClient {
   ctd_tasks::Tasks::Stub& tasks() { return *tasks_; }
 
  private:
+  std::string address_;
   std::string namespace_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<ctd_containers::Containers::Stub> containers_;

@@ -5,6 +5,8 @@
 #include <map>
 
 #include "api/containerd/containerd_client.h"
+#include "api/containerd/containerd_content.h"
+#include "api/containerd/containerd_unpack.h"
 #include "api/proto/containerd/images.grpc.pb.h"
 #include "api/proto/containerd/leases.grpc.pb.h"
 #include "api/proto/content.grpc.pb.h"
@@ -16,7 +18,6 @@
 namespace kiln::api {
 namespace {
 
-namespace ctd_content = ::containerd::services::content::v1;
 namespace ctd_images = ::containerd::services::images::v1;
 namespace ctd_leases = ::containerd::services::leases::v1;
 
@@ -142,6 +143,7 @@ struct ContainerdImages::State {
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
     const Status& status() const { return status_; }
+    const std::string& id() const { return id_; }
     void Use(grpc::ClientContext& context) const { context.AddMetadata("containerd-lease", id_); }
 
    private:
@@ -172,6 +174,16 @@ struct ContainerdImages::State {
     return client.Call(*content, &ctd_content::Content::Stub::Update, request, &response);
   }
 
+  // The snapshots live as long as the image's config.
+  Status Unpack(const Descriptor& root, cache::BlobSource& source, const std::string& snapshotter,
+                const Lease& lease) {
+    ASSIGN_OR_RETURN(UnpackedImage unpacked,
+                     UnpackImage(client, source, root, {snapshotter, lease.id()}));
+    if (unpacked.chain.empty()) return OkStatus();
+    return AddLabels(unpacked.config,
+                     {{StrCat("containerd.io/gc.ref.snapshot.", snapshotter), unpacked.chain}});
+  }
+
   Status Name(const Descriptor& target, const std::string& name) {
     ctd_images::UpdateImageRequest update;
     ctd_images::Image& image = *update.mutable_image();
@@ -200,15 +212,37 @@ ContainerdImages::ContainerdImages(const std::string& address, const std::string
 ContainerdImages::~ContainerdImages() = default;
 
 Status ContainerdImages::Store(const std::vector<Descriptor>& blobs, cache::BlobSource& source,
-                               const std::string& name) {
+                               const std::string& name, const std::string& snapshotter) {
   if (blobs.empty()) return InternalError("an image without blobs");
+  RETURN_IF_ERROR(state_->client.Connect());
   State::Lease lease(*state_);
   RETURN_IF_ERROR(lease.status());
   for (const Descriptor& blob : blobs) {
     Status stored = state_->StoreBlob(blob, source, lease);
     if (!stored.ok()) return Annotate(stored, StrCat("storing ", blob.digest.text()));
   }
+  if (!snapshotter.empty()) {
+    RETURN_IF_ERROR(state_->Unpack(blobs.back(), source, snapshotter, lease));
+  }
   return state_->Name(blobs.back(), name);
+}
+
+StatusOr<Descriptor> ContainerdImages::Find(const std::string& name) {
+  ctd_images::GetImageRequest request;
+  request.set_name(name);
+  ctd_images::GetImageResponse response;
+  RETURN_IF_ERROR(state_->client.Call(*state_->images, &ctd_images::Images::Stub::Get, request,
+                                      &response));
+  const auto& target = response.image().target();
+  Descriptor found;
+  found.media_type = target.media_type();
+  ASSIGN_OR_RETURN(found.digest, Digest::Parse(target.digest()));
+  found.size = target.size();
+  return found;
+}
+
+StatusOr<std::unique_ptr<cache::BlobReader>> ContainerdImages::Open(const Digest& digest) {
+  return OpenContainerdBlob(state_->client, *state_->content, digest);
 }
 
 }  // namespace kiln::api

@@ -3,10 +3,13 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "api/containerd/containerd_client.h"
@@ -24,6 +27,9 @@ namespace {
 using worker::exec::OutputFn;
 using worker::exec::RuntimeCall;
 using worker::exec::RuntimeExit;
+
+// How long the output of a process may be silent whose containerd is gone.
+constexpr int kOrphanMillis = 2000;
 
 void Wake(int eventfd) {
   uint64_t one = 1;
@@ -58,7 +64,7 @@ class TaskProcess {
     waiter_ = std::thread([this] { Wait(); });
     RETURN_IF_ERROR(Start());
     std::stop_callback on_stop(stop, [this] { Wake(stopped_.get()); });
-    while (!ended_ || io_.open()) RETURN_IF_ERROR(Step(output));
+    while (!ended_ || (io_.open() && !lost_)) RETURN_IF_ERROR(Step(output));
     if (control() != nullptr) control()->Ended();
     if (!wait_status_.ok()) return Annotate(wait_status_, "failure waiting for process");
     exit_.code = static_cast<int>(response_.exit_status());
@@ -121,12 +127,40 @@ class TaskProcess {
     if (!call_.pid_file.empty()) {
       RETURN_IF_ERROR(WriteFileAtomic(call_.pid_file, std::to_string(response.pid())));
     }
+    pidfd_ = UniqueFd(
+        static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(response.pid()), 0)));
     if (control() != nullptr) {
-      pidfd_ = UniqueFd(
-          static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(response.pid()), 0)));
-      control()->Started(pidfd_.get());
+      control()->Started([this](int signal) {
+        if (terminal_ && signal == SIGWINCH) {
+          Resize();
+        } else {
+          Send(signal);
+        }
+      });
     }
     return OkStatus();
+  }
+
+  void Send(int signal) { ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0); }
+
+  // The terminal of the process is the shim's; ours has the size that it should have.
+  void Resize() {
+    winsize size = {};
+    const worker::exec::Attachment& ends = *call_.attachment;
+    bool known = false;
+    for (int fd : {ends.stdin_fd, ends.stdout_fd, ends.stderr_fd}) {
+      known = known || (fd >= 0 && ::ioctl(fd, TIOCGWINSZ, &size) == 0);
+    }
+    if (!known) return;
+    ctd_tasks::ResizePtyRequest request;
+    request.set_container_id(call_.id);
+    request.set_exec_id(exec_id_);
+    request.set_width(size.ws_col);
+    request.set_height(size.ws_row);
+    google::protobuf::Empty response;
+    Status resized =
+        client_.Call(client_.tasks(), &ctd_tasks::Tasks::Stub::ResizePty, request, &response);
+    if (!resized.ok()) log::Warning(StrCat("resize ", call_.id, ": ", resized.message()));
   }
 
   // The shim lets go of its own end: the process sees the end of input when ours closes.
@@ -145,11 +179,18 @@ class TaskProcess {
                      {io_.err(), POLLIN, 0},
                      {ended_ ? -1 : exited_.get(), POLLIN, 0},
                      {exit_.stopped ? -1 : stopped_.get(), POLLIN, 0}};
-    if (::poll(fds, 4, -1) < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    const bool orphaned = ended_ && !wait_status_.ok();
+    const int events = ::poll(fds, 4, orphaned ? kOrphanMillis : -1);
+    if (events < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    if (events == 0) lost_ = true;
     for (int stream : {1, 2}) {
       if (fds[stream - 1].revents != 0) io_.Read(stream, output);
     }
-    if (fds[2].revents != 0) ended_ = true;
+    if (fds[2].revents != 0) {
+      ended_ = true;
+      // Containerd is gone, its shim and our process are not.
+      if (!wait_status_.ok()) Send(SIGKILL);
+    }
     if (fds[3].revents != 0) {
       exit_.stopped = true;
       Kill();
@@ -202,6 +243,7 @@ class TaskProcess {
   ctd_tasks::WaitResponse response_;  // the waiter's until `exited_` is seen
   Status wait_status_;
   bool ended_ = false;
+  bool lost_ = false;  // nobody tells what else the process has to say
   RuntimeExit exit_;
   std::thread waiter_;
 };
@@ -230,6 +272,8 @@ class ContainerdRuntime : public worker::exec::ContainerRuntime {
     ASSIGN_OR_RETURN(std::unique_ptr<TaskIo> io,
                      TaskIo::Make(base, call.attachment, terminal));
     if (!call.process_file.empty()) return RunProcess(call, *io, terminal, output, stop);
+    RETURN_IF_ERROR(client_.Connect());
+    DeleteForgotten();
     RETURN_IF_ERROR(CreateContainer(call));
     StatusOr<RuntimeExit> exit = RunProcess(call, *io, terminal, output, stop);
     Status removed = DeleteContainer(call.id);
@@ -256,13 +300,26 @@ class ContainerdRuntime : public worker::exec::ContainerRuntime {
     task.set_container_id(id);
     ctd_tasks::DeleteResponse deleted;
     client_.Call(tasks, &ctd_tasks::Tasks::Stub::Delete, task, &deleted).IgnoreError();
-    DeleteContainer(id).IgnoreError();
+    if (Status removed = DeleteContainer(id); !removed.ok()) {
+      std::lock_guard lock(mutex_);
+      forgotten_.insert(id);
+    }
   }
 
   // Relative to containerd's own bundle, where it mounts the root again.
   std::string SpecRoot(const std::string&) const override { return "rootfs"; }
 
  private:
+  // What could not be deleted when its step ended, as containerd was away.
+  void DeleteForgotten() {
+    std::set<std::string> ids;
+    {
+      std::lock_guard lock(mutex_);
+      ids.swap(forgotten_);
+    }
+    for (const std::string& id : ids) Delete(id);
+  }
+
   Status CreateContainer(const RuntimeCall& call) {
     ASSIGN_OR_RETURN(std::string spec, ReadFile(JoinPath(call.bundle, "config.json")));
     ctd_containers::CreateContainerRequest request;
@@ -295,6 +352,8 @@ class ContainerdRuntime : public worker::exec::ContainerRuntime {
   ContainerdOptions options_;
   google::protobuf::Any runtime_options_;
   ContainerdClient client_;
+  std::mutex mutex_;
+  std::set<std::string> forgotten_;  // guarded by mutex_
 };
 
 // Names as in Go's struct, in any case; numbers and booleans as text.

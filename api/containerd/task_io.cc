@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,6 +18,16 @@ namespace {
 StatusOr<UniqueFd> MakeFifo(const std::string& path, int flags) {
   if (::mkfifo(path.c_str(), 0700) != 0) return ErrnoStatus(errno, StrCat("mkfifo ", path));
   return OpenFile(path, flags | O_NONBLOCK | O_CLOEXEC);
+}
+
+void MakeRaw(const worker::exec::Attachment& ends) {
+  for (int fd : {ends.stdin_fd, ends.stdout_fd, ends.stderr_fd}) {
+    termios settings = {};
+    if (fd < 0 || ::tcgetattr(fd, &settings) != 0) continue;
+    ::cfmakeraw(&settings);
+    ::tcsetattr(fd, TCSANOW, &settings);
+    return;  // all are the same terminal
+  }
 }
 
 bool WaitFor(int fd, short events, int quit) {
@@ -34,6 +45,7 @@ StatusOr<std::unique_ptr<TaskIo>> TaskIo::Make(const std::string& base,
                                                bool terminal) {
   std::unique_ptr<TaskIo> io(new TaskIo);
   io->attachment_ = attachment;
+  if (terminal && attachment != nullptr) MakeRaw(*attachment);
   io->paths_[1] = base + "-stdout";
   ASSIGN_OR_RETURN(io->fds_[1], MakeFifo(io->paths_[1], O_RDONLY));
   if (!terminal) {

@@ -14,7 +14,8 @@ namespace kiln::api {
 // Made before the task, used by one thread. The destructor removes the files.
 class TaskIo {
  public:
-  // `base` is the beginning of the FIFOs' paths.
+  // `base` is the beginning of the FIFOs' paths. A terminal of the attachment is made raw: the
+  // one that edits lines and echoes is the task's own.
   static StatusOr<std::unique_ptr<TaskIo>> Make(const std::string& base,
                                                 const worker::exec::Attachment* attachment,
                                                 bool terminal);

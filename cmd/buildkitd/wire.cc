@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "api/containerd/containerd_images.h"
+#include "api/containerd/containerd_origin.h"
 #include "api/containerd/containerd_runtime.h"
 #include "api/server/trace_collector.h"
 #include "api/server/stdio_frontend.h"
@@ -91,14 +92,19 @@ oci::RegistryHosts RegistryHostsOf(const Config& config) {
 }
 
 // Where built images go besides our own store.
-worker::StoreFn ImageStoreOf(const Config& config) {
-  if (!UsesContainerd(config)) return {};
-  auto images = std::make_shared<api::ContainerdImages>(config.containerd.address,
-                                                        config.containerd.containerd_namespace);
-  return [images](const worker::CommittedImage& image, const std::string& name) -> Status {
+worker::StoreFn ImageStoreOf(std::shared_ptr<api::ContainerdImages> images,
+                             cache::ContentStore& content, const std::string& snapshotter) {
+  if (images == nullptr) return {};
+  return [images = std::move(images), &content, snapshotter](
+             const worker::CommittedImage& image, const worker::StoreTarget& target) -> Status {
     ASSIGN_OR_RETURN(std::vector<oci::Descriptor> blobs,
                      worker::BlobsOf(*image.blobs, image.descriptor));
-    return images->Store(blobs, *image.blobs, name);
+    if (target.allow_incomplete && !target.unpack) {
+      std::erase_if(blobs, [&](const oci::Descriptor& blob) {
+        return !content.Stat(blob.digest).ok();
+      });
+    }
+    return images->Store(blobs, *image.blobs, target.name, target.unpack ? snapshotter : "");
   };
 }
 
@@ -114,6 +120,7 @@ struct Daemon::Graph {
   std::unique_ptr<control::History> history;
   api::LiveSessions sessions;
   std::shared_ptr<oci::Registry> registry;
+  std::shared_ptr<api::ContainerdImages> images;  // null: there is no containerd
   std::unique_ptr<worker::ImageResolver> image_resolver;
   std::unique_ptr<worker::cdi::CdiDevices> devices;
   std::unique_ptr<worker::exec::ContainerRuntime> runtime;  // until the worker has it
@@ -229,12 +236,17 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
   options.runtime = std::move(runtime);
   options.max_parallelism = static_cast<size_t>(std::max<int64_t>(WorkerConfigOf(config).max_parallelism, 0));
   options.platforms = facts.platforms;
-  worker::ImageSourceOptions images{.refs = refs.get(),
+  if (UsesContainerd(config)) {
+    images = std::make_shared<api::ContainerdImages>(config.containerd.address,
+                                                     config.containerd.containerd_namespace);
+  }
+  worker::ImageSourceOptions pulled{.refs = refs.get(),
                                     .sessions = &sessions,
                                     .registry = worker::NewRegistryOrigins(registry, sessions)};
-  options.sources.push_back(worker::NewImageSource(images));
-  options.sources.push_back(worker::NewBlobSource(images, JoinPath(options.root, "worker-tmp")));
-  image_resolver = std::make_unique<worker::ImageResolver>(std::move(images));
+  if (images != nullptr) pulled.registry = api::WithContainerdImages(pulled.registry, images);
+  options.sources.push_back(worker::NewImageSource(pulled));
+  options.sources.push_back(worker::NewBlobSource(pulled, JoinPath(options.root, "worker-tmp")));
+  image_resolver = std::make_unique<worker::ImageResolver>(std::move(pulled));
   ASSIGN_OR_RETURN(worker, worker::Worker::Open(std::move(options)));
   exporters = worker::NewExporterTable(
       {.refs = refs.get(),
@@ -242,7 +254,7 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
        .push = worker::NewRegistryPush(registry, [this](const std::string& session) {
          return worker::NewSessionAuth(sessions, {session});
        }),
-       .store = ImageStoreOf(config)});
+       .store = ImageStoreOf(images, *content, config.containerd.snapshotter)});
   caches = std::make_unique<worker::CacheBackends>(*refs);
   caches->Add("inline", worker::NewInlineCacheBackend());
   caches->Add("local", worker::NewLocalCacheBackend(sessions));

@@ -120,7 +120,7 @@ finish() {
   for pid in $extra_pids $registry_pid; do kill -KILL "$pid" 2>/dev/null || true; done
   [ -z "$daemon_pid" ] || { kill -TERM "$daemon_pid" 2>/dev/null; wait_for 10 bash -c "! kill -0 $daemon_pid 2>/dev/null" || kill -KILL "$daemon_pid"; } 2>/dev/null || true
   wait 2>/dev/null || true
-  awk -v root="$W/" 'index($5, root) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m" || true; done
+  awk -v root="$W/" 'index($5 "/", root) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m" || true; done
   [ -n "${KEEP:-}" ] || rm -rf "$W"
   exit $status
 }

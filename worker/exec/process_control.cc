@@ -3,17 +3,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <utility>
+
 namespace kiln::worker::exec {
-namespace {
-
-void Send(int pidfd, int signal) { ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0); }
-
-}  // namespace
-
 void ProcessControl::Signal(int signal) {
   std::lock_guard lock(mutex_);
   if (stage_ == Stage::kWaiting) queued_.push_back(signal);
-  if (stage_ == Stage::kRunning) Send(pidfd_, signal);
+  if (stage_ == Stage::kRunning) send_(signal);
 }
 
 void ProcessControl::WaitStarted() {
@@ -22,11 +18,17 @@ void ProcessControl::WaitStarted() {
 }
 
 void ProcessControl::Started(int pidfd) {
+  Started([pidfd](int signal) {
+    ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+  });
+}
+
+void ProcessControl::Started(std::function<void(int signal)> send) {
   std::lock_guard lock(mutex_);
   if (stage_ != Stage::kWaiting) return;
   stage_ = Stage::kRunning;
-  pidfd_ = pidfd;
-  for (int signal : queued_) Send(pidfd_, signal);
+  send_ = std::move(send);
+  for (int signal : queued_) send_(signal);
   queued_.clear();
   changed_.notify_all();
 }
@@ -34,7 +36,7 @@ void ProcessControl::Started(int pidfd) {
 void ProcessControl::Ended() {
   std::lock_guard lock(mutex_);
   stage_ = Stage::kEnded;
-  pidfd_ = -1;
+  send_ = nullptr;
   changed_.notify_all();
 }
 

@@ -1,9 +1,10 @@
 // ProcessControl: signals for a process of a container, and when it has started.
 //
-// The signals go to the runtime's own process, which passes them on.
+// The signals go to the runtime's own process, which passes them on, or to the runtime.
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -19,6 +20,8 @@ class ProcessControl {
 
   // For the executor. `pidfd` stays valid until Ended.
   void Started(int pidfd);
+  // The same where signals are not simply sent. `send` must not come back here.
+  void Started(std::function<void(int signal)> send);
   void Ended();
 
  private:
@@ -26,7 +29,7 @@ class ProcessControl {
   std::mutex mutex_;
   std::condition_variable changed_;
   Stage stage_ = Stage::kWaiting;
-  int pidfd_ = -1;
+  std::function<void(int)> send_;
   std::vector<int> queued_;
 };
 

@@ -25,7 +25,12 @@ using PushFn =
     std::function<Status(const CommittedImage&, const PushTarget&, const ExportContext&)>;
 
 // Puts a committed image into an image store beside ours, under one name.
-using StoreFn = std::function<Status(const CommittedImage&, const std::string& name)>;
+struct StoreTarget {
+  std::string name;
+  bool unpack = false;            // make its tree there as well
+  bool allow_incomplete = false;  // without layers that have never come here
+};
+using StoreFn = std::function<Status(const CommittedImage&, const StoreTarget&)>;
 
 struct ExporterTableOptions {
   cache::RefStore* refs = nullptr;      // must outlive the table

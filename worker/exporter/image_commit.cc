@@ -312,7 +312,24 @@ StatusOr<std::unique_ptr<cache::BlobReader>> ImageBlobs::Open(const Descriptor& 
   StatusOr<std::unique_ptr<cache::BlobReader>> own = store_.Open(blob.digest);
   if (own.ok() || !IsNotFound(own.status())) return own;
   auto other = sources_.find(blob.digest);
-  return other == sources_.end() ? std::move(own) : other->second->Open(blob);
+  if (other == sources_.end()) return own;
+  ASSIGN_OR_RETURN(std::unique_ptr<cache::BlobReader> reader, other->second->Open(blob));
+  if (!keep_) return reader;
+  ASSIGN_OR_RETURN(std::unique_ptr<cache::BlobWriter> writer, store_.NewWriter());
+  oci::ReadFn read = ReadBlobStream(std::move(reader));
+  std::string buffer(1 << 20, '\0');
+  for (;;) {
+    ASSIGN_OR_RETURN(size_t count, read(buffer));
+    if (count == 0) break;
+    RETURN_IF_ERROR(writer->Append(std::string_view(buffer).substr(0, count)));
+  }
+  RETURN_IF_ERROR(writer->Commit(blob).status());
+  return store_.Open(blob.digest);
+}
+
+std::string ImageBlobs::RepositoryOf(const Descriptor& blob) {
+  auto source = sources_.find(blob.digest);
+  return source == sources_.end() ? "" : cache::RepositoryOf(*source->second, blob);
 }
 
 ProgressLine::ProgressLine(const ExportContext& context, std::string text) {

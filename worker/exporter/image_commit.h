@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "cache/content/blob_place.h"
 #include "cache/content/content_store.h"
 #include "cache/ref_store.h"
 #include "oci/descriptor.h"
@@ -17,16 +18,20 @@ namespace kiln::worker {
 
 // Blobs of an image, wherever they are: the content store first, then what each layer
 // came with (lazy layers stay where they are until read). Thread-safe once filled.
-class ImageBlobs : public cache::BlobSource {
+class ImageBlobs : public cache::BlobSource, public cache::BlobPlace {
  public:
   explicit ImageBlobs(cache::ContentStore& store) : store_(store) {}
   void Add(const Digest& digest, std::shared_ptr<cache::BlobSource> source) {
     if (source != nullptr) sources_[digest] = std::move(source);
   }
+  // From now on a layer that is read comes into the content store.
+  void KeepWhatIsRead() { keep_ = true; }
   StatusOr<std::unique_ptr<cache::BlobReader>> Open(const oci::Descriptor& blob) override;
+  std::string RepositoryOf(const oci::Descriptor& blob) override;
 
  private:
   cache::ContentStore& store_;
+  bool keep_ = false;
   std::map<Digest, std::shared_ptr<cache::BlobSource>> sources_;
 };
 

@@ -54,6 +54,8 @@ class ImageExporter : public Exporter {
   std::string NamesFor(const Attrs& metadata, const CommittedImage& image) const;
   Status Store(const CommittedImage& image, const std::string& names,
                const ExportContext& context) const;
+  Status Push(const CommittedImage& image, const std::string& names,
+              const ExportContext& context) const;
 
   ExporterTableOptions table_;
   ImageOptions options_;
@@ -78,10 +80,11 @@ Status ImageExporter::Store(const CommittedImage& image, const std::string& name
   if (!table_.store || !flags_.store || names.empty()) return OkStatus();
   for (std::string_view name : StrSplit(names, ',')) {
     ProgressLine line(context, StrCat("naming to ", name));
-    RETURN_IF_ERROR(table_.store(image, std::string(name)));
+    StoreTarget target{std::string(name), flags_.unpack, flags_.store_allow_incomplete};
+    RETURN_IF_ERROR(table_.store(image, target));
     if (!flags_.name_canonical) continue;
-    RETURN_IF_ERROR(
-        table_.store(image, StrCat(name, "@", image.descriptor.digest.text())));
+    target.name += StrCat("@", image.descriptor.digest.text());
+    RETURN_IF_ERROR(table_.store(image, target));
   }
   return OkStatus();
 }
@@ -106,15 +109,24 @@ StatusOr<Attrs> ImageExporter::Export(const ExportSource& source, const ExportCo
     response["containerimage.config.digest"] = image.config_digest.text();
   }
   response["containerimage.descriptor"] = Base64Encode(oci::DescriptorJson(image.descriptor));
-  RETURN_IF_ERROR(Store(image, names, context));
-  if (!flags_.push || names.empty()) return response;
+  // What a push has to fetch is here afterwards, and then belongs to the stored image.
+  if (flags_.store_allow_incomplete && table_.store) image.blobs->KeepWhatIsRead();
+  if (!flags_.store_allow_incomplete) RETURN_IF_ERROR(Store(image, names, context));
+  RETURN_IF_ERROR(Push(image, names, context));
+  if (flags_.store_allow_incomplete) RETURN_IF_ERROR(Store(image, names, context));
+  return response;
+}
+
+Status ImageExporter::Push(const CommittedImage& image, const std::string& names,
+                           const ExportContext& context) const {
+  if (!flags_.push || names.empty()) return OkStatus();
   for (std::string_view target : StrSplit(names, ',')) {
     if (!table_.push) return UnimplementedError("this server cannot push images");
     PushTarget push{std::string(target), flags_.insecure, flags_.push_by_digest};
     RETURN_IF_ERROR(
         Annotate(table_.push(image, push, context), StrCat("failed to push ", target)));
   }
-  return response;
+  return OkStatus();
 }
 
 }  // namespace

@@ -15,6 +15,15 @@ bool IsManifest(const Descriptor& blob) {
   return oci::IsManifestType(blob.media_type) || oci::IsIndexType(blob.media_type);
 }
 
+// Where the registry of `call` has the blob already; "" if nobody knows.
+std::string PathInRegistry(ImageBlobs& blobs, const Descriptor& blob,
+                           const oci::RegistryCall& call) {
+  std::string repository = blobs.RepositoryOf(blob);
+  const std::string registry = call.ref.domain + "/";
+  if (!repository.starts_with(registry)) return "";
+  return repository.substr(registry.size());
+}
+
 Status PushBlobs(oci::Registry& registry, const oci::RegistryCall& call,
                  const CommittedImage& image, const std::vector<Descriptor>& blobs) {
   for (const Descriptor& blob : blobs) {
@@ -22,10 +31,11 @@ Status PushBlobs(oci::Registry& registry, const oci::RegistryCall& call,
         Contains(blob.media_type, ".foreign.")) {
       continue;
     }
-    RETURN_IF_ERROR(registry.PushBlob(call, blob, [&]() -> StatusOr<oci::ReadFn> {
+    auto bytes = [&]() -> StatusOr<oci::ReadFn> {
       ASSIGN_OR_RETURN(std::unique_ptr<cache::BlobReader> reader, image.blobs->Open(blob));
       return ReadBlobStream(std::move(reader));
-    }));
+    };
+    RETURN_IF_ERROR(registry.PushBlob(call, blob, bytes, PathInRegistry(*image.blobs, blob, call)));
   }
   return OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/strings.h"
+#include "cache/content/blob_place.h"
 
 namespace kiln::worker {
 namespace {
@@ -112,7 +113,7 @@ class RegistryReader : public cache::BlobReader {
   mutable uint64_t at_ = 0;                          // guarded by mutex_
 };
 
-class RegistryBlobs : public cache::BlobSource {
+class RegistryBlobs : public cache::BlobSource, public cache::BlobPlace {
  public:
   RegistryBlobs(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call)
       : registry_(std::move(registry)), call_(std::move(call)) {}
@@ -121,6 +122,7 @@ class RegistryBlobs : public cache::BlobSource {
     RETURN_IF_ERROR(reader->Begin());
     return std::unique_ptr<cache::BlobReader>(std::move(reader));
   }
+  std::string RepositoryOf(const oci::Descriptor&) override { return call_.ref.Name(); }
 
  private:
   std::shared_ptr<oci::Registry> registry_;

@@ -1,0 +1,51 @@
+# Containerd dies in the middle of a step, and is restarted between builds.
+. "$(dirname "$0")/../lib.sh"
+. "$TOP/tests/integration/containerd.sh"
+containerd_start
+daemon_start_containerd
+dockerfile <<'D'
+FROM base
+ARG N
+RUN echo built $N >/n
+D
+build --opt build-arg:N=1 2>"$W/log"
+
+# Between builds, in both ways that an administrator has.
+for signal in TERM KILL; do
+  containerd_end $signal
+  containerd_start
+  build --opt "build-arg:N=$signal" --output "type=local,dest=$W/out" 2>"$W/log" || { cat "$W/log" >&2; fail "after a restart ($signal)"; }
+  has "$W/out/n" "built $signal"
+done
+
+# While it is away nothing hangs.
+containerd_end TERM
+! timeout 60 "$BUILDCTL" build --frontend dockerfile.v0 --local context="$W/ctx" --local dockerfile="$W/ctx" \
+  --oci-layout base="$BASE" --opt context:base="oci-layout://base@$BASE_DIGEST" --opt build-arg:N=away 2>"$W/log" ||
+  fail "a step runs without containerd"
+has "$W/log" "containerd does not answer at $CTD"
+containerd_start
+
+# In the middle of a step: the build fails and says why, the step's process is gone.
+mark=3333$$
+dockerfile <<D
+FROM base
+RUN echo running; sleep $mark
+D
+build --output "type=local,dest=$W/out" >"$W/log" 2>&1 &
+build_pid=$!
+wait_for 20 grep -q "running" "$W/log" || { cat "$W/log" >&2; fail "the step does not start"; }
+containerd_end KILL
+gone() { ! kill -0 "$build_pid" 2>/dev/null; }
+wait_for 20 gone || fail "the build does not notice that containerd has died"
+! wait "$build_pid" || fail "the build succeeds"
+has "$W/log" "failure waiting for process"
+no_sleep() { ! pgrep -f "sleep $mark" >/dev/null; }
+wait_for 5 no_sleep || fail "the step's process still runs"
+
+# And the daemon goes on with the next containerd, without what the last one left.
+containerd_start
+printf 'FROM base\nRUN echo again >/n\n' >"$W/ctx/Dockerfile"
+build --output "type=local,dest=$W/out" 2>"$W/log" || { cat "$W/log" >&2; fail "the next build"; }
+has "$W/out/n" again
+wait_for 10 no_containers || { ctd containers ls >&2; ctd tasks ls >&2; fail "containers are left"; }

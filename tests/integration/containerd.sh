@@ -1,0 +1,33 @@
+# Sourced by cases of the containerd worker after lib.sh: a containerd of the case's own.
+for program in containerd ctr; do
+  command -v "$program" >/dev/null || skip "$program is not installed"
+done
+CTD=$W/containerd.sock
+containerd_pid=
+# The steps' trees are overlays, which cannot lie on another overlay.
+mount -t tmpfs -o mode=755 kiln "$W" 2>/dev/null || skip "no mounts can be made here"
+BASE_DIGEST=$("$TOP/tools/busybox-image" "$BASE")
+cat >"$W/containerd.toml" <<T
+version = 2
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+root = "$W/ctd-root"
+state = "$W/ctd-state"
+[grpc]
+  address = "$CTD"
+T
+ctd() { ctr -a "$CTD" -n buildkit "$@"; }
+containerd_start() {
+  containerd --config "$W/containerd.toml" >>"$W/containerd.log" 2>&1 &
+  containerd_pid=$!
+  extra_pids="$extra_pids $containerd_pid"
+  wait_for 20 ctr -a "$CTD" version >/dev/null 2>&1 || { tail "$W/containerd.log" >&2; fail "containerd does not answer"; }
+}
+containerd_end() {  # containerd_end SIGNAL
+  kill "-$1" "$containerd_pid"
+  wait "$containerd_pid" 2>/dev/null || true
+}
+daemon_start_containerd() {
+  daemon_start --oci-worker=false --containerd-worker=true --containerd-worker-addr "$CTD" \
+    --containerd-worker-net=host --otel-socket-path "$W/otel.sock" "$@"
+}
+no_containers() { [ -z "$(ctd containers ls -q)" ] && [ -z "$(ctd tasks ls -q)" ]; }
