@@ -16,6 +16,7 @@
 #include "api/client/session.h"
 #include "api/proto/control.grpc.pb.h"
 #include "api/proto/gateway.grpc.pb.h"
+#include "api/tunnel/error_stack.h"
 #include "api/tunnel/grpc_status.h"
 #include "api/tunnel/session_headers.h"
 #include "base/file.h"
@@ -211,7 +212,7 @@ Status RunningBuild::AskGateway() {
       for (const auto& [key, value] : answer.result().metadata()) result_.metadata[key] = value;
     }
   } else {
-    ToRpcStatus(FromGrpc(status), back.mutable_error());
+    ToRpcStatus(WithStack(FromGrpc(status)), back.mutable_error());
   }
   grpc::ClientContext context;
   context.AddMetadata(build_id, request_.ref);

@@ -14,7 +14,7 @@
 #include "api/client/token_fetch.h"
 #include "api/client/token_seeds.h"
 #include "api/proto/session/auth.grpc.pb.h"
-#include "api/tunnel/grpc_status.h"
+#include "api/tunnel/error_stack.h"
 #include "base/strings.h"
 
 namespace kiln::api {
@@ -69,7 +69,7 @@ class AuthService final : public filesync::Auth::Service {
                            filesync::CredentialsResponse* response) override {
     std::lock_guard lock(mutex_);  // helpers do not like company
     StatusOr<DockerCredentials> credentials = CredentialsFor(request->host());
-    if (!credentials.ok()) return ToGrpc(credentials.status());
+    if (!credentials.ok()) return ToGrpcWithStack(credentials.status());
     response->set_username(credentials->username);
     response->set_secret(credentials->secret);
     if (!credentials->secret.empty()) {
@@ -81,7 +81,7 @@ class AuthService final : public filesync::Auth::Service {
   grpc::Status FetchToken(grpc::ServerContext*, const filesync::FetchTokenRequest* request,
                           filesync::FetchTokenResponse* response) override {
     StatusOr<FetchedToken> token = Fetch(*request);
-    if (!token.ok()) return ToGrpc(token.status());
+    if (!token.ok()) return ToGrpcWithStack(token.status());
     response->set_token(token->token);
     response->set_expiresin(token->expires_in == 0 ? kUsualLife : token->expires_in);
     response->set_issuedat(token->issued_at);
@@ -93,7 +93,7 @@ class AuthService final : public filesync::Auth::Service {
                                  filesync::GetTokenAuthorityResponse* response) override {
     std::lock_guard lock(mutex_);
     StatusOr<PkeyPtr> key = AuthorityKey(request->host(), request->salt());
-    if (!key.ok()) return ToGrpc(key.status());
+    if (!key.ok()) return ToGrpcWithStack(key.status());
     std::string half(kKeyBytes, '\0');
     size_t length = half.size();
     EVP_PKEY_get_raw_public_key(key->get(), reinterpret_cast<unsigned char*>(half.data()),
@@ -107,7 +107,7 @@ class AuthService final : public filesync::Auth::Service {
                                     filesync::VerifyTokenAuthorityResponse* response) override {
     std::lock_guard lock(mutex_);
     StatusOr<PkeyPtr> key = AuthorityKey(request->host(), request->salt());
-    if (!key.ok()) return ToGrpc(key.status());
+    if (!key.ok()) return ToGrpcWithStack(key.status());
     response->set_signed_(Signed(**key, request->payload()));
     return grpc::Status::OK;
   }

@@ -4,7 +4,7 @@
 #include "api/client/attachments.h"
 #include "api/client/layout_store.h"
 #include "api/proto/content.grpc.pb.h"
-#include "api/tunnel/grpc_status.h"
+#include "api/tunnel/error_stack.h"
 
 namespace kiln::api {
 namespace {
@@ -42,14 +42,15 @@ class ContentService final : public content::Content::Service {
     }();
     if (status.ok()) return grpc::Status::OK;
     // containerd's store answers with the text of a call's failure.
-    return ToGrpc(kiln::Status(status.code(), StrCat("rpc error: code = ", StatusCodeName(status.code()),
+    return ToGrpcWithStack(kiln::Status(
+        status.code(), StrCat("rpc error: code = ", StatusCodeName(status.code()),
                                                " desc = ", status.message())));
   }
 
   // Labels are not kept by a layout folder; the answer is the blob as it is.
   grpc::Status Update(grpc::ServerContext* context, const content::UpdateRequest* request,
                       content::UpdateResponse* response) override {
-    return ToGrpc([&]() -> kiln::Status {
+    return ToGrpcWithStack([&]() -> kiln::Status {
       ASSIGN_OR_RETURN(LayoutStore store, Choose(*context));
       ASSIGN_OR_RETURN(Digest digest, Digest::Parse(request->info().digest()));
       ASSIGN_OR_RETURN(LayoutBlob blob, store.Stat(digest));
@@ -60,7 +61,7 @@ class ContentService final : public content::Content::Service {
 
   grpc::Status List(grpc::ServerContext* context, const content::ListContentRequest*,
                     grpc::ServerWriter<content::ListContentResponse>* writer) override {
-    return ToGrpc([&]() -> kiln::Status {
+    return ToGrpcWithStack([&]() -> kiln::Status {
       ASSIGN_OR_RETURN(LayoutStore store, Choose(*context));
       content::ListContentResponse response;
       RETURN_IF_ERROR(store.Each([&](const Digest& digest) -> kiln::Status {
@@ -75,7 +76,7 @@ class ContentService final : public content::Content::Service {
 
   grpc::Status Read(grpc::ServerContext* context, const content::ReadContentRequest* request,
                     grpc::ServerWriter<content::ReadContentResponse>* writer) override {
-    return ToGrpc([&]() -> kiln::Status {
+    return ToGrpcWithStack([&]() -> kiln::Status {
       ASSIGN_OR_RETURN(LayoutStore store, Choose(*context));
       ASSIGN_OR_RETURN(Digest digest, Digest::Parse(request->digest()));
       content::ReadContentResponse response;
@@ -91,12 +92,12 @@ class ContentService final : public content::Content::Service {
   grpc::Status Status(grpc::ServerContext*, const content::StatusRequest* request,
                       content::StatusResponse*) override {
     // Writers keep nothing across streams.
-    return ToGrpc(NotFoundError(StrCat("ref ", request->ref(), ": not found")));
+    return ToGrpcWithStack(NotFoundError(StrCat("ref ", request->ref(), ": not found")));
   }
 
   grpc::Status Abort(grpc::ServerContext*, const content::AbortRequest* request,
                      google::protobuf::Empty*) override {
-    return ToGrpc(NotFoundError(StrCat("ref ", request->ref(), ": not found")));
+    return ToGrpcWithStack(NotFoundError(StrCat("ref ", request->ref(), ": not found")));
   }
 
   grpc::Status ListStatuses(grpc::ServerContext*, const content::ListStatusesRequest*,
@@ -105,7 +106,7 @@ class ContentService final : public content::Content::Service {
   }
 
   grpc::Status Write(grpc::ServerContext* context, WriteStream* stream) override {
-    return ToGrpc(WriteBlob(*context, *stream));
+    return ToGrpcWithStack(WriteBlob(*context, *stream));
   }
 
  private:

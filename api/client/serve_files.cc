@@ -12,7 +12,7 @@
 #include "api/fsutil/receiver.h"
 #include "api/fsutil/sender.h"
 #include "api/proto/session/filesync.grpc.pb.h"
-#include "api/tunnel/grpc_status.h"
+#include "api/tunnel/error_stack.h"
 #include "base/file.h"
 #include "base/url.h"
 
@@ -59,7 +59,7 @@ class FileSyncService final : public filesync::FileSync::Service {
 
   grpc::Status DiffCopy(grpc::ServerContext* context,
                         grpc::ServerReaderWriter<Packet, Packet>* stream) override {
-    return ToGrpc(Send(*context, *stream));
+    return ToGrpcWithStack(Send(*context, *stream));
   }
 
  private:
@@ -121,7 +121,7 @@ class FileSendService final : public grpc::Service {
         new grpc::internal::BidiStreamingHandler<FileSendService, grpc::ByteBuffer,
                                                  grpc::ByteBuffer>(
             [](FileSendService* service, grpc::ServerContext* context, RawStream* stream) {
-              return ToGrpc(service->Receive(*context, *stream));
+              return ToGrpcWithStack(service->Receive(*context, *stream));
             },
             this)));
   }

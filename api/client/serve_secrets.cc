@@ -10,7 +10,7 @@
 #include "api/client/attachments.h"
 #include "api/proto/session/secrets.grpc.pb.h"
 #include "api/proto/session/upload.grpc.pb.h"
-#include "api/tunnel/grpc_status.h"
+#include "api/tunnel/error_stack.h"
 #include "base/file.h"
 
 namespace kiln::api {
@@ -29,7 +29,7 @@ class SecretsService final : public secrets::Secrets::Service {
   grpc::Status GetSecret(grpc::ServerContext*, const secrets::GetSecretRequest* request,
                          secrets::GetSecretResponse* response) override {
     StatusOr<std::string> value = Value(request->id());
-    if (!value.ok()) return ToGrpc(value.status());
+    if (!value.ok()) return ToGrpcWithStack(value.status());
     response->set_data(*std::move(value));
     return grpc::Status::OK;
   }
@@ -70,7 +70,7 @@ class UploadService final : public upload::Upload::Service {
       std::lock_guard lock(mutex_);
       auto found = streams_.find(name);
       if (found == streams_.end()) {
-        return ToGrpc(UnknownError(StrCat("no http response from session for ", name)));
+        return ToGrpcWithStack(UnknownError(StrCat("no http response from session for ", name)));
       }
       source = std::move(found->second);
       streams_.erase(found);
@@ -80,7 +80,7 @@ class UploadService final : public upload::Upload::Service {
     while (true) {
       ssize_t n = ::read(source->get(), buffer.data(), buffer.size());
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return ToGrpc(ErrnoStatus(errno, "read"));
+      if (n < 0) return ToGrpcWithStack(ErrnoStatus(errno, "read"));
       if (n == 0) return grpc::Status::OK;
       message.set_data(buffer.data(), static_cast<size_t>(n));
       if (!stream->Write(message)) return grpc::Status::CANCELLED;

@@ -18,7 +18,7 @@
 #include "api/client/ssh_filter.h"
 #include "api/client/ssh_keyring.h"
 #include "api/proto/session/ssh.grpc.pb.h"
-#include "api/tunnel/grpc_status.h"
+#include "api/tunnel/error_stack.h"
 #include "base/file.h"
 
 namespace kiln::api {
@@ -46,7 +46,7 @@ class SshService final : public ssh::SSH::Service {
                           ssh::CheckAgentResponse*) override {
     std::string id = AgentId(request->id());
     if (agents_.contains(id)) return grpc::Status::OK;
-    return ToGrpc(UnknownError(StrCat("unset ssh forward key ", id)));
+    return ToGrpcWithStack(UnknownError(StrCat("unset ssh forward key ", id)));
   }
 
   grpc::Status ForwardAgent(grpc::ServerContext* context, Stream* stream) override {
@@ -56,8 +56,10 @@ class SshService final : public ssh::SSH::Service {
       id = std::string(header->second.data(), header->second.size());
     }
     auto agent = agents_.find(id);
-    if (agent == agents_.end()) return ToGrpc(UnknownError(StrCat("unset ssh forward key ", id)));
-    return ToGrpc(Forward(agent->second, *context, *stream));
+    if (agent == agents_.end()) {
+      return ToGrpcWithStack(UnknownError(StrCat("unset ssh forward key ", id)));
+    }
+    return ToGrpcWithStack(Forward(agent->second, *context, *stream));
   }
 
  private:

@@ -158,16 +158,19 @@ class BridgeService : public gateway::LLBBridge::CallbackService {
  private:
   using Call = std::function<Status(ClientFrontend&, std::stop_token)>;
 
-  Reactor* Forward(Context* context, std::string_view method, Call call) {
+  Reactor* Forward(Context* context, std::string_view method, Call call,
+                   std::source_location where = std::source_location::current()) {
     return UnaryCall::Start(
-        threads_, [this, id = BuildIdOf(*context), method, call = std::move(call)](
+        threads_,
+        [this, id = BuildIdOf(*context), method, call = std::move(call)](
                       std::stop_token stop) -> Status {
           auto frontend = find_(id, stop);
           if (!frontend.ok()) return Annotate(frontend.status(), StrCat("forwarding ", method));
           Status status = call(**frontend, stop);
           // The one failure of these calls whose code clients may look at.
           return status.code() == StatusCode::kAlreadyExists ? status : ForClients(status);
-        });
+        },
+        where);
   }
 
   const ServerParts& parts_;

@@ -1,17 +1,13 @@
 // A finished build as a record and the blobs that it names.
-#include <unistd.h>
-
 #include "api/proto/control.pb.h"
-#include "api/proto/stack.pb.h"
 #include "api/server/history_log.h"
 #include "api/server/history_trace.h"
 #include "api/server/progress_codec.h"
 #include "api/server/server.h"
+#include "api/tunnel/error_stack.h"
 #include "api/tunnel/grpc_status.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "base/utf8.h"
 #include "oci/manifest.h"
 
 namespace kiln::api {
@@ -90,22 +86,6 @@ Status AddResults(const control::BuildFacts& facts, RecordBlobs* blobs,
   return OkStatus();
 }
 
-// Readers of errors look for where they come from; ours know the process, and that it
-// was a build that failed.
-std::string StackOf(const Status& failure) {
-  stack::Stack stack;
-  stack.set_pid(::getpid());
-  if (StatusOr<std::string> line = ReadFile("/proc/self/cmdline"); line.ok()) {
-    for (std::string_view word : StrSplit(*line, '\0')) {
-      if (!word.empty()) stack.add_cmdline(ToValidUtf8(word));
-    }
-  }
-  stack::Frame& frame = *stack.add_frames();
-  frame.set_name(StrCat("kiln::control::Build::Run: ", StatusCodeName(failure.code())));
-  frame.set_file("control/build.cc");
-  return stack.SerializeAsString();
-}
-
 Status AddEnd(const control::BuildOutcome& outcome, RecordBlobs* blobs,
               wire::BuildHistoryRecord* body) {
   SetTimestamp(outcome.completed, body->mutable_completedat());
@@ -121,9 +101,7 @@ Status AddEnd(const control::BuildOutcome& outcome, RecordBlobs* blobs,
       blobs->Write(EncodeHistoryLog(std::move(events)), kLogType, body->mutable_logs()));
   RETURN_IF_ERROR(AddResults(*outcome.facts, blobs, body));
   if (outcome.status->ok()) return OkStatus();
-  Status failure = *outcome.status;
-  failure.AddDetail("github.com/moby/buildkit/stack.Stack+json", StackOf(failure));
-  ToRpcStatus(failure, body->mutable_error());
+  ToRpcStatus(WithStack(*outcome.status), body->mutable_error());
   RETURN_IF_ERROR(blobs->Write(body->error().SerializeAsString(), kErrorType,
                                body->mutable_externalerror()));
   body->mutable_error()->clear_details();

@@ -12,11 +12,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <source_location>
 #include <stop_token>
 #include <utility>
 
 #include "api/server/call_threads.h"
-#include "api/tunnel/grpc_status.h"
+#include "api/tunnel/error_stack.h"
 #include "base/status.h"
 #include "base/strings.h"
 
@@ -55,11 +56,14 @@ class UnaryCall : public grpc::ServerUnaryReactor {
  public:
   using Handler = std::function<Status(std::stop_token)>;
   // `handler` fills the response; request and response live until it returns.
-  static grpc::ServerUnaryReactor* Start(CallThreads& threads, Handler handler) {
+  // `where` is what an error says of its origin.
+  static grpc::ServerUnaryReactor* Start(
+      CallThreads& threads, Handler handler,
+      std::source_location where = std::source_location::current()) {
     auto call = std::shared_ptr<UnaryCall>(new UnaryCall);
     call->self_ = call;
-    threads.Run([call, handler = std::move(handler)] {
-      call->Finish(ToGrpc(handler(call->stop_.get_token())));
+    threads.Run([call, where, handler = std::move(handler)] {
+      call->Finish(ToGrpcWithStack(handler(call->stop_.get_token()), where));
     });
     return call.get();
   }
@@ -113,11 +117,13 @@ template <typename Response>
 class ServerStreamCall : public grpc::ServerWriteReactor<Response> {
  public:
   using Handler = std::function<Status(ServerStreamCall&, std::stop_token)>;
-  static grpc::ServerWriteReactor<Response>* Start(CallThreads& threads, Handler handler) {
+  static grpc::ServerWriteReactor<Response>* Start(
+      CallThreads& threads, Handler handler,
+      std::source_location where = std::source_location::current()) {
     auto call = std::shared_ptr<ServerStreamCall>(new ServerStreamCall);
     call->self_ = call;
-    threads.Run([call, handler = std::move(handler)] {
-      call->Finish(ToGrpc(handler(*call, call->stop_.get_token())));
+    threads.Run([call, where, handler = std::move(handler)] {
+      call->Finish(ToGrpcWithStack(handler(*call, call->stop_.get_token()), where));
     });
     return call.get();
   }
@@ -142,12 +148,14 @@ template <typename Request, typename Response>
 class BidiCall : public grpc::ServerBidiReactor<Request, Response> {
  public:
   using Handler = std::function<Status(BidiCall&, std::stop_token)>;
-  static grpc::ServerBidiReactor<Request, Response>* Start(CallThreads& threads, Handler handler) {
+  static grpc::ServerBidiReactor<Request, Response>* Start(
+      CallThreads& threads, Handler handler,
+      std::source_location where = std::source_location::current()) {
     auto call = std::shared_ptr<BidiCall>(new BidiCall);
     call->self_ = call;
     call->StartRead(&call->incoming_);
-    threads.Run([call, handler = std::move(handler)] {
-      call->Finish(ToGrpc(handler(*call, call->stop_.get_token())));
+    threads.Run([call, where, handler = std::move(handler)] {
+      call->Finish(ToGrpcWithStack(handler(*call, call->stop_.get_token()), where));
     });
     return call.get();
   }

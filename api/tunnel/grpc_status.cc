@@ -11,6 +11,7 @@
 #include "api/proto/session/policysession.pb.h"
 #include "api/proto/stack.pb.h"
 #include "api/proto/status.pb.h"
+#include "api/tunnel/error_stack.h"
 #include "base/strings.h"
 #include "base/utf8.h"
 
@@ -93,22 +94,34 @@ std::string InnerBytes(const std::string& type_url, const std::string& wire) {
 void ToRpcStatus(const Status& status, google::rpc::Status* out) {
   out->set_code(static_cast<int>(status.code()));
   out->set_message(ToValidUtf8(status.message()));
-  // The reference lists the outermost first; we add them from the inside.
-  const auto& details = status.details();
-  for (auto detail = details.rbegin(); detail != details.rend(); ++detail) {
-    if (detail->type_url.starts_with(kLocalPrefix)) continue;
+  auto add = [&](const StatusDetail& detail) {
     auto* any = out->add_details();
-    any->set_type_url(detail->type_url);
-    any->set_value(WireBytes(*detail));
+    any->set_type_url(detail.type_url);
+    any->set_value(WireBytes(detail));
+  };
+  // The reference lists stacks first, from the inside, as we add them; then the other
+  // details, the outermost first.
+  const auto& details = status.details();
+  for (const StatusDetail& detail : details) {
+    if (detail.type_url == kStackUrl) add(detail);
+  }
+  for (auto detail = details.rbegin(); detail != details.rend(); ++detail) {
+    if (detail->type_url == kStackUrl || detail->type_url.starts_with(kLocalPrefix)) continue;
+    add(*detail);
   }
 }
 
 Status FromRpcStatus(const google::rpc::Status& status) {
   if (status.code() == 0) return OkStatus();
   Status result(static_cast<StatusCode>(status.code()), status.message());
-  for (int i = status.details_size() - 1; i >= 0; --i) {
-    const auto& any = status.details(i);
+  auto add = [&](const google::protobuf::Any& any) {
     result.AddDetail(any.type_url(), InnerBytes(any.type_url(), any.value()));
+  };
+  for (int i = status.details_size() - 1; i >= 0; --i) {
+    if (status.details(i).type_url() != kStackUrl) add(status.details(i));
+  }
+  for (const auto& any : status.details()) {
+    if (any.type_url() == kStackUrl) add(any);
   }
   return result;
 }

@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "api/tunnel/error_stack.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/url.h"
 
 namespace kiln::buildctl {
@@ -56,6 +58,7 @@ StatusOr<std::unique_ptr<api::Client>> Connect(const Invocation& call) {
 
 void PrintFailure(const Status& status) {
   std::string text = StrCat(SourceExcerpts(status), "error: ", status.message(), "\n");
+  if (log::Enabled(log::Level::kDebug)) text += api::StackText(api::WithStack(status));
   std::fwrite(text.data(), 1, text.size(), stderr);  // it may hold zero bytes
 }
 

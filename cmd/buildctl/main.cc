@@ -1,9 +1,11 @@
 // buildctl: the tree of commands and the global flags.
 #include <cstdlib>
 
+#include "api/tunnel/error_stack.h"
 #include "base/log.h"
 #include "cmd/buildctl/commands.h"
 #include "cmd/buildctl/common.h"
+#include "cmd/buildctl/version.h"
 
 namespace kiln::buildctl {
 namespace {
@@ -59,6 +61,7 @@ Command Root() {
 }  // namespace kiln::buildctl
 
 int main(int argc, char** argv) {
+  kiln::api::SetStackVersion(kiln::buildctl::Version(), kiln::buildctl::VersionRevision());
   return kiln::buildctl::RunCommandLine(kiln::buildctl::Root(), argc, argv,
                                         kiln::buildctl::PrintFailure);
 }

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "api/tunnel/error_stack.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/user_namespace.h"
@@ -18,6 +19,7 @@
 #include "cmd/buildkitd/service_notify.h"
 #include "cmd/buildkitd/thread_stacks.h"
 #include "cmd/buildkitd/user_defaults.h"
+#include "cmd/buildkitd/version.h"
 #include "cmd/buildkitd/wire.h"
 
 namespace kiln::buildkitd {
@@ -131,6 +133,7 @@ std::string AbsolutePath(const std::string& path) {
 }
 
 int Main(int argc, char** argv) {
+  api::SetStackVersion(Version(), VersionRevision());
   // Modes come from clients and images; a mask would change them.
   umask(0);
   signal(SIGPIPE, SIG_IGN);
