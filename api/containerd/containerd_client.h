@@ -24,20 +24,20 @@ class ContainerdClient {
   // `address` is a path, perhaps with unix:// before it. Connects with the first call.
   ContainerdClient(const std::string& address, std::string name_space);
 
-  template <typename Stub, typename Request, typename Response>
-  Status Call(Stub& stub,
-              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  template <typename Service, typename Request, typename Response>
+  Status Call(Service& service,
+              grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, Response*),
               const Request& request, Response* response) {
     grpc::ClientContext context;
-    return CallIn(context, stub, method, request, response);
+    return CallIn(context, service, method, request, response);
   }
   // With a context of the caller's, who can cancel it.
-  template <typename Stub, typename Request, typename Response>
-  Status CallIn(grpc::ClientContext& context, Stub& stub,
-                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  template <typename Service, typename Request, typename Response>
+  Status CallIn(grpc::ClientContext& context, Service& service,
+                grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, Response*),
                 const Request& request, Response* response) {
     Prepare(context);
-    grpc::Status status = (stub.*method)(&context, request, response);
+    grpc::Status status = (service.*method)(&context, request, response);
     return {static_cast<StatusCode>(status.error_code()), status.error_message()};
   }
 

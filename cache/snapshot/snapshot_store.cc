@@ -126,7 +126,7 @@ std::vector<Mount> SnapshotStore::Writable(const std::string& id,
   Mount mount{fuse ? "fuse3.fuse-overlayfs" : "overlay", "overlay", options_};
   if (volatile_) {
     // The mark of an earlier volatile mount, which the kernel would refuse to follow.
-    RemoveAll(StrCat(work_dir, "/work/incompat")).IgnoreError();
+    RemoveAll(JoinPath(JoinPath(work_dir, "work"), "incompat")).IgnoreError();
     if (!durable) mount.options.emplace_back("volatile");
   }
   mount.options.push_back(StrCat("workdir=", work_dir));

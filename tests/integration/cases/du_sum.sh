@@ -6,12 +6,12 @@ daemon_start
 sum() {
   "$BUILDCTL" du --format '{{json .}}' | python3 -c 'import json,sys; print(sum(r["size"] for r in json.load(sys.stdin)))'
 }
-on_disk() { du -s --block-size=1 --exclude='index.db*' "$ROOT" | cut -f1; }
-check() {
+on_disk() { du -s --block-size=1 "$ROOT" | cut -f1; }
+check() {  # ROUND
   python3 - "$(sum)" "$(on_disk)" "$1" <<'PY'
 import sys
 said, real = int(sys.argv[1]), int(sys.argv[2])
-off = max(abs(said - real) - 500_000, 0) / real  # the history is no record
+off = abs(said - real) / real
 print(f"round {sys.argv[3]}: du says {said}, the disk has {real}, {off:.2%} off")
 sys.exit(off > 0.02)
 PY
@@ -31,6 +31,6 @@ D
     4) "$BUILDCTL" prune --keep-storage 60 >/dev/null ;;
     5) "$BUILDCTL" prune --keep-duration 2s >/dev/null ;;
   esac
-  sleep 0.3  # what an ended build let go is let go beside it
-  check "$round" || { "$BUILDCTL" du -v >&2; du -h --max-depth=2 "$ROOT" >&2; fail "round $round"; }
+  # What an ended build let go is deleted beside it.
+  wait_for 5 check "$round" || { "$BUILDCTL" du -v >&2; du -h --max-depth=2 "$ROOT" >&2; fail "round $round"; }
 done

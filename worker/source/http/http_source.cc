@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/go_json.h"
 #include "base/rooted.h"
 #include "base/strings.h"
 #include "cache/mount.h"
@@ -46,28 +47,17 @@ struct Resolved {
   std::string ref_id;    // "" while it is not there
 };
 
-StatusOr<int64_t> ParseNumber(const std::string& text) {
-  char* end = nullptr;
-  errno = 0;
-  long long value = std::strtoll(text.c_str(), &end, 0);
-  if (text.empty() || *end != '\0' || errno != 0) {
-    return InvalidArgumentError(
-        StrCat("strconv.ParseInt: parsing ", Quote(text), ": invalid syntax"));
-  }
-  return static_cast<int64_t>(value);
-}
-
 Status ParseAttribute(const std::string& key, const std::string& value, HttpIdentifier* id) {
   if (key == "http.checksum") {
     ASSIGN_OR_RETURN(id->checksum, Digest::Parse(value));
   } else if (key == "http.filename") {
     id->filename = value;
   } else if (key == "http.perm") {
-    ASSIGN_OR_RETURN(id->perm, ParseNumber(value));
+    ASSIGN_OR_RETURN(id->perm, ParseSourceInt(value));
   } else if (key == "http.uid") {
-    ASSIGN_OR_RETURN(id->uid, ParseNumber(value));
+    ASSIGN_OR_RETURN(id->uid, ParseSourceInt(value));
   } else if (key == "http.gid") {
-    ASSIGN_OR_RETURN(id->gid, ParseNumber(value));
+    ASSIGN_OR_RETURN(id->gid, ParseSourceInt(value));
   } else if (key == "http.authheadersecret") {
     id->auth_secret = value;
   } else if (key == "http.sig.pubkey") {
@@ -83,10 +73,8 @@ Status ParseAttribute(const std::string& key, const std::string& value, HttpIden
 }
 
 std::string GoText(const ordered_json& document) {
-  std::string text = document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  text = ReplaceAll(text, "<", "\\u003c");
-  text = ReplaceAll(text, ">", "\\u003e");
-  return ReplaceAll(text, "&", "\\u0026");
+  return GoJsonCompact(document.dump(-1, ' ', false, ordered_json::error_handler_t::replace))
+      .value_or("");
 }
 
 ordered_json HeadersJson(const HttpIdentifier& id) {
@@ -478,6 +466,17 @@ class HttpSource : public Source {
 };
 
 }  // namespace
+
+StatusOr<int64_t> ParseSourceInt(const std::string& text) {
+  char* end = nullptr;
+  errno = 0;
+  long long value = std::strtoll(text.c_str(), &end, 0);
+  if (text.empty() || *end != '\0' || errno != 0) {
+    return InvalidArgumentError(
+        StrCat("strconv.ParseInt: parsing ", Quote(text), ": invalid syntax"));
+  }
+  return static_cast<int64_t>(value);
+}
 
 std::string HttpFileName(std::string_view url, std::string_view wanted,
                          std::string_view content_disposition) {

@@ -22,12 +22,8 @@ struct BlobAttrs {
 };
 
 Status ReadNumber(const std::string& text, int64_t* value) {
-  char* end = nullptr;
-  errno = 0;
-  *value = std::strtoll(text.c_str(), &end, 0);
-  if (!text.empty() && *end == '\0' && errno == 0) return OkStatus();
-  return InvalidArgumentError(
-      StrCat("strconv.ParseInt: parsing ", Quote(text), ": invalid syntax"));
+  ASSIGN_OR_RETURN(*value, ParseSourceInt(text));
+  return OkStatus();
 }
 
 Status ReadRecordType(const std::string& text, cache::RecordType* type) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/go_json.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "cache/contenthash/content_hash.h"
@@ -88,12 +89,9 @@ ordered_json PatternsJson(const Patterns& patterns) {
   return patterns ? ordered_json(*patterns) : ordered_json(nullptr);
 }
 
-// Go's encoder also escapes these three, nlohmann does not.
 std::string GoText(const ordered_json& document) {
-  std::string text = document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  text = ReplaceAll(text, "<", "\\u003c");
-  text = ReplaceAll(text, ">", "\\u003e");
-  return ReplaceAll(text, "&", "\\u0026");
+  return GoJsonCompact(document.dump(-1, ' ', false, ordered_json::error_handler_t::replace))
+      .value_or("");
 }
 
 cache::FileStat AsFileStat(const SyncStat& stat) {
