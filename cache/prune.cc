@@ -217,7 +217,7 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
       ids.push_back(record->row.id);
       if (equal != records_.end()) {
         ids.push_back(equal->second->row.id);
-        RemoveLocked(RecordPtr(equal->second));
+        RemoveLocked(equal->second);
       }
       snapshot = RemoveLocked(record);
     }

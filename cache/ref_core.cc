@@ -196,7 +196,7 @@ void RefCore::Release(const RecordPtr& record) {
   if (!snapshot.empty()) snapshots_->Remove(snapshot).IgnoreError();  // else at the next start
 }
 
-std::string RefCore::RemoveLocked(const RecordPtr& record) {
+std::string RefCore::RemoveLocked(RecordPtr record) {
   record->dead = true;
   records_.erase(record->row.id);
   for (const RecordPtr& parent : record->parents) {

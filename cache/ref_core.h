@@ -97,7 +97,7 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   void DropMissing(std::vector<RecordRow>& rows);
   RecordPtr AddLocked(RecordRow row, std::vector<RecordPtr> parents);
   RecordRow NewRow(const RecordOptions& options) const;
-  std::string RemoveLocked(const RecordPtr& record);  // the snapshot that is free now, or ""
+  std::string RemoveLocked(RecordPtr record);  // the snapshot that is free now, or ""
   void FinalizeLocked(const RecordPtr& record);
   std::string BlobChainOf(const std::vector<RecordPtr>& layers) const;
   void IndexLocked(const RecordPtr& record);

@@ -328,6 +328,29 @@ TEST_P(RefStoreSuite, PruneAllLeavesNoRecordNoBlobAndNoSnapshot) {
   EXPECT_TRUE(store_->Usage({}).value().empty());
 }
 
+TEST_P(RefStoreSuite, ATreeThatWasWrittenAgainAndAgainGoesAsOne) {
+  RecordOptions local;
+  local.retain = true;
+  std::string id;
+  {
+    MutableRef tree = std::move(store_->NewMutable(Ref(), local)).value();
+    id = tree.id();
+    Ref view = std::move(tree.Commit()).value();
+  }
+  for (int i = 0; i < 20; ++i) {
+    StatusOr<MutableRef> tree = store_->GetMutable(id);
+    ASSERT_TRUE(tree.ok()) << tree.status();
+    Edit(tree->Mount(false).value().mounts[0].source, {"f=" + std::to_string(i)});
+    Ref view = std::move(tree->Commit()).value();
+  }
+  Close();
+  Open();
+  EXPECT_EQ(store_->Usage({}).value().size(), 1U);
+  ASSERT_TRUE(store_->Prune({}, {}).ok());
+  EXPECT_TRUE(store_->Usage({}).value().empty());
+  EXPECT_EQ(Snapshots(), 0U);
+}
+
 TEST_P(RefStoreSuite, PruneKeepsTheLimitAndTheRecent) {
   { Ref one = Make(Ref(), {"a=" + std::string(200'000, 'x')}); }
   { Ref two = Make(Ref(), {"b=" + std::string(200'000, 'y')}); }

@@ -87,7 +87,7 @@ def check(case, data, imported):
     start = time.monotonic()
     said = subprocess.run(ctl + ["debug", "explain", "--format", "json"], check=True, capture_output=True, text=True)
     took = time.monotonic() - start
-    expect = case["expect"]
+    expect = imported and case.get("expect_import") or case["expect"]
     steps = [s for s in json.loads(said.stdout)["steps"] if expect["step"] in s["name"]]
     cause = (steps[0].get("cause") if steps else None) or {}
     good = cause.get("kind") == expect["kind"] and expect["text"] in cause.get("text", "")
