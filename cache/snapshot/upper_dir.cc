@@ -213,7 +213,7 @@ StatusOr<bool> IsSame(const LowerStack::Entry& below, int dir, const std::string
 class Pruning {
  public:
   Pruning(LowerStack& lowers, const RootedTree& upper, const struct stat& root)
-      : lowers_(lowers), upper_(upper) {
+      : lowers_(lowers), upper_(upper), born_(BirthOf(upper.fd())) {
     times_["."] = {root.st_atim, root.st_mtim};
   }
   int64_t bytes() const { return bytes_; }  // that were freed
@@ -238,6 +238,8 @@ class Pruning {
       if (::fstatat(parent.dir.get(), parent.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return ErrnoStatus(errno, *path);
       }
+      ASSIGN_OR_RETURN(bool dated, WasDated(*path));
+      if (dated) continue;
       RETURN_IF_ERROR(Remove(parent.dir.get(), parent.name, *path, st, AT_REMOVEDIR));
     }
     for (const std::string& path : touched_) {
@@ -249,6 +251,27 @@ class Pruning {
   }
 
  private:
+  // When the folder was made, by the clock of its file system; long ago if it does not say.
+  static timespec BirthOf(int fd) {
+    struct statx st{};
+    const bool known = ::statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) == 0 &&
+                       (st.stx_mask & STATX_BTIME) != 0;
+    if (!known) return {0, 0};
+    return {static_cast<time_t>(st.stx_btime.tv_sec), static_cast<long>(st.stx_btime.tv_nsec)};
+  }
+
+  // Whether somebody gave the folder a time. One that only saw names come and go has a time
+  // since the upper folder was made, and is no change.
+  StatusOr<bool> WasDated(const std::string& path) {
+    const timespec& mine = times_[path][1];
+    const bool since = mine.tv_sec > born_.tv_sec ||
+                       (mine.tv_sec == born_.tv_sec && mine.tv_nsec >= born_.tv_nsec);
+    if (since) return false;
+    ASSIGN_OR_RETURN(LowerStack::Entry below, lowers_.Find(path));
+    return below.dir.valid() && (below.st.st_mtim.tv_sec != mine.tv_sec ||
+                                 below.st.st_mtim.tv_nsec != mine.tv_nsec);
+  }
+
   Status Remove(int dir, const std::string& name, const std::string& path, const struct stat& st,
                 int flags) {
     ASSIGN_OR_RETURN(LowerStack::Entry below, lowers_.Find(path));
@@ -266,6 +289,7 @@ class Pruning {
 
   LowerStack& lowers_;
   const RootedTree& upper_;
+  timespec born_;
   int64_t bytes_ = 0;
   std::vector<std::string> folders_;  // parents first
   std::map<std::string, std::array<timespec, 2>> times_;

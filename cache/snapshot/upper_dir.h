@@ -14,7 +14,7 @@ namespace kiln::cache {
 // well. Such a mark would hide the folders of another stack when the layer is merged
 // onto it, so it is taken off; what it hid of `lowers` (nearest first, in overlay form)
 // is then hidden by whiteouts. What was copied up and is as it was below goes as well:
-// it is no change. Returns the bytes that the upper folder occupies, since
+// it is no change; nor is a folder's new time, unless somebody gave it one. Returns the bytes that the upper folder occupies, since
 // all of it is visited anyway.
 StatusOr<int64_t> SettleUpper(const std::string& upper, std::span<const std::string> lowers);
 

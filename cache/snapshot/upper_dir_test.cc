@@ -126,6 +126,17 @@ TEST_F(UpperDir, WhatWasCopiedUpAndIsUnchangedGoes) {
   EXPECT_EQ(Describe("up"), "dir linked new ");
 }
 
+TEST_F(UpperDir, AFolderThatWasGivenATimeStays) {
+  Write("far/dated/x");
+  Write("far/seen/x");
+  Dir("up/dated");
+  Dir("up/seen");  // has the time of its making, as if names had come and gone
+  timespec times[2] = {{1, 0}, {1234567890, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (temp_.path() + "/up/dated").c_str(), times, 0), 0);
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_EQ(Describe("up"), "dated ");
+}
+
 TEST_F(UpperDir, LayersBelowAnOpaqueOneDoNotCount) {
   Write("far/d/old");
   Write("near/d/mid");
