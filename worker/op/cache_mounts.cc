@@ -1,5 +1,6 @@
 #include "worker/op/cache_mounts.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/log.h"
@@ -63,6 +64,27 @@ std::shared_ptr<cache::MutableRef> CacheMounts::Join(const std::string& key,
               released_.notify_all();
             }
           }};
+}
+
+StatusOr<cache::MountLease> CacheMounts::Mount(const cache::MutableRef& folder, bool readonly,
+                                               std::stop_token stop) {
+  std::lock_guard lock(mounting_);
+  std::erase_if(places_, [](const auto& entry) { return entry.second.expired(); });
+  auto known = places_.find(folder.id());
+  std::shared_ptr<cache::LocalMount> place =
+      known == places_.end() ? nullptr : known->second.lock();
+  if (place == nullptr) {
+    ASSIGN_OR_RETURN(cache::MountLease lease, folder.Mount(/*readonly=*/false, stop));
+    const bool plain = std::all_of(lease.mounts.begin(), lease.mounts.end(),
+                                   [](const cache::Mount& part) { return part.type == "bind"; });
+    if (plain) return folder.Mount(readonly, std::move(stop));
+    // fsync is the step's to use.
+    for (cache::Mount& part : lease.mounts) std::erase(part.options, "volatile");
+    ASSIGN_OR_RETURN(auto opened, cache::LocalMount::Open(std::move(lease), refs_.temp_dir()));
+    place = std::make_shared<cache::LocalMount>(std::move(opened));
+    places_[folder.id()] = place;
+  }
+  return cache::MountLease{{{"bind", place->path(), {readonly ? "ro" : "rw", "rbind"}}}, place};
 }
 
 StatusOr<cache::MutableRef> CacheMounts::Find(const std::string& key, bool* locked) {

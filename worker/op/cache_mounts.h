@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "cache/mount.h"
 #include "cache/ref.h"
 #include "cache/ref_store.h"
 
@@ -27,6 +28,10 @@ class CacheMounts {
                                                    const cache::Ref& seed,
                                                    const std::string& description,
                                                    std::stop_token stop);
+  // A folder as a mount. Those who have the same one at a time see one mount: two mounts of
+  // one overlay would not see each other's files.
+  StatusOr<cache::MountLease> Mount(const cache::MutableRef& folder, bool readonly,
+                                    std::stop_token stop);
   // What tells folders of one id apart: their seed.
   static std::string KeyOf(const std::string& id, const cache::Ref& seed);
   // Nobody gets the folders of `id` any more, over whatever seed if `seeded`. Those that
@@ -48,6 +53,8 @@ class CacheMounts {
   std::mutex mutex_;
   std::condition_variable_any released_;
   std::map<std::string, std::shared_ptr<Share>> shared_;
+  std::mutex mounting_;
+  std::map<std::string, std::weak_ptr<cache::LocalMount>> places_;  // by record
 };
 
 }  // namespace kiln::worker

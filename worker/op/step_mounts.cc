@@ -174,7 +174,10 @@ StatusOr<StepMounts::Source> StepMounts::Cache(const pb::Mount& mount, const cac
   if (mount.output() != -1 && input != nullptr) {
     outputs_.push_back({nullptr, input->Clone()});
   }
-  return MountActive(mount, active);
+  const bool readonly = mount.readonly() && mount.dest() != "/";
+  return Source([active, readonly, &deps = deps_, &context = context_] {
+    return InSpecOrder(deps.cache_mounts->Mount(*active, readonly, context.stop()));
+  });
 }
 
 StatusOr<StepMounts::Source> StepMounts::Secret(const pb::Mount& mount) {
