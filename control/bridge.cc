@@ -96,16 +96,27 @@ StatusOr<SourcePolicy> BuildBridge::PolicyOf(std::vector<std::string> more) cons
 
 // Rules first, then the client.
 Status BuildBridge::ApplyPolicy(const SourcePolicy& policy, pb::Op* op, std::stop_token stop) {
-  RETURN_IF_ERROR(policy.Evaluate(op->mutable_source()).status());
+  // Whoever decides sees one name for one source.
+  auto rules = [&policy](pb::SourceOp* source) {
+    NormalizeIdentifier(source);
+    return policy.Evaluate(source).status();
+  };
+  RETURN_IF_ERROR(rules(op->mutable_source()));
   const std::string& session = build_->request.source_policy_session;
   if (session.empty() || !build_->services->check_policy) return OkStatus();
   return build_->services->check_policy(
       {.session = session,
        .op = *op,
-       .rules = [&](pb::SourceOp* source) { return policy.Evaluate(source).status(); },
+       .rules = rules,
        .resolve = [&](const pb::SourceOp& source, const frontend::ResolveRequest& request) {
          return Resolve(source, request, source, stop);
        }});
+}
+
+Status BuildBridge::ApplyPolicies(pb::Op* op, std::vector<std::string> more,
+                                  std::stop_token stop) {
+  ASSIGN_OR_RETURN(SourcePolicy policy, PolicyOf(std::move(more)));
+  return ApplyPolicy(policy, op, std::move(stop));
 }
 
 StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveRequest& request,
@@ -155,9 +166,8 @@ StatusOr<frontend::SourceMeta> BuildBridge::ResolveSourceMeta(
     op.mutable_platform()->set_variant(request.platform->variant);
     op.mutable_platform()->set_osversion(request.platform->os_version);
   }
-  ASSIGN_OR_RETURN(SourcePolicy policy, PolicyOf({}));
-  RETURN_IF_ERROR(
-      Annotate(ApplyPolicy(policy, &op, stop), "could not resolve image due to policy"));
+  RETURN_IF_ERROR(Annotate(ApplyPolicies(&op, request.source_policies, stop),
+                           "could not resolve image due to policy"));
   ASSIGN_OR_RETURN(frontend::SourceMeta meta, Resolve(op.source(), request, source, stop));
   NoteImage(meta, request.platform);
   return meta;

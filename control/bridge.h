@@ -35,6 +35,7 @@ class BuildBridge : public frontend::Bridge {
  private:
   StatusOr<frontend::DefinitionPtr> WithPolicy(const frontend::SolveRequest& request,
                                                std::stop_token stop);
+  Status ApplyPolicies(pb::Op* op, std::vector<std::string> more, std::stop_token stop);
   StatusOr<SourcePolicy> PolicyOf(std::vector<std::string> more) const;
   Status ApplyPolicy(const SourcePolicy& policy, pb::Op* op, std::stop_token stop);
   StatusOr<frontend::SourceMeta> Resolve(const pb::SourceOp& source,

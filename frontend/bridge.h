@@ -97,6 +97,12 @@ struct SolveRequest {
   std::vector<std::string> source_policies = {};  // serialised
 };
 
+// A further hash of a file: of its content and of `suffix` after it.
+struct ChecksumRequest {
+  int algorithm = 0;  // as in gateway.proto
+  std::string suffix = {};
+};
+
 struct ResolveRequest {
   std::optional<Platform> platform;
   std::string resolve_mode;   // "default", "pull", "local"
@@ -107,6 +113,8 @@ struct ResolveRequest {
   std::string oci_store;      // oci-layout: store id and session
   std::string oci_session;
   bool git_return_object = false;
+  std::optional<ChecksumRequest> http_checksum = {};
+  std::vector<std::string> source_policies = {};  // serialised; beside those of the build
 };
 
 // Metadata of a source; the parts that do not apply stay empty.
@@ -124,6 +132,8 @@ struct SourceMeta {
   Digest http_digest;
   std::string http_filename;
   std::optional<Time> http_last_modified;
+  std::string http_further_digest;  // of a ChecksumRequest; algorithm and hash
+  std::string http_suffix;
 };
 
 struct Warning {

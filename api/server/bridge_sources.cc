@@ -26,6 +26,11 @@ void FillChain(const oci::AttestationChain& chain, gateway::AttestationChain* ou
   }
 }
 
+template <typename Policies>
+void AddPolicies(const Policies& policies, frontend::ResolveRequest* out) {
+  for (const auto& policy : policies) out->source_policies.push_back(policy.SerializeAsString());
+}
+
 }  // namespace
 
 void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaResponse* response) {
@@ -51,6 +56,10 @@ void FillMeta(const frontend::SourceMeta& meta, gateway::ResolveSourceMetaRespon
     http->set_checksum(meta.http_digest.text());
     http->set_filename(meta.http_filename);
     if (meta.http_last_modified) SetTimestamp(*meta.http_last_modified, http->mutable_lastmodified());
+    if (!meta.http_further_digest.empty()) {
+      http->mutable_checksumresponse()->set_digest(meta.http_further_digest);
+      http->mutable_checksumresponse()->set_suffix(meta.http_suffix);
+    }
   }
 }
 
@@ -64,6 +73,11 @@ frontend::ResolveRequest ToResolveRequest(const gateway::ResolveSourceMetaReques
   resolve.attestations = {attestations.begin(), attestations.end()};
   resolve.attestation_chain = request.image().attestationchain() || !attestations.empty();
   resolve.git_return_object = request.git().returnobject();
+  if (request.http().has_checksumrequest()) {
+    const gateway::ChecksumRequest& checksum = request.http().checksumrequest();
+    resolve.http_checksum = {static_cast<int>(checksum.algo()), checksum.suffix()};
+  }
+  AddPolicies(request.sourcepolicies(), &resolve);
   return resolve;
 }
 
@@ -87,6 +101,7 @@ Status ResolveImageConfig(ClientFrontend& frontend, const gateway::ResolveImageC
   if (request.has_platform()) resolve.platform = FromPlatform(request.platform());
   resolve.resolve_mode = request.resolvemode();
   resolve.log_name = request.logname();
+  AddPolicies(request.sourcepolicies(), &resolve);
   if (request.resolvertype() == kOciLayoutResolver) {
     source.set_identifier(StrCat("oci-layout://", reference->Text()));
     resolve.oci_session = request.sessionid();

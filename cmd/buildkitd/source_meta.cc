@@ -36,6 +36,15 @@ class MetaJob : public solver::JobContext {
   const control::MetaQuery& query_;
 };
 
+worker::MetadataRequest MetadataRequestOf(const frontend::ResolveRequest& request) {
+  worker::MetadataRequest out;
+  out.git_objects = request.git_return_object;
+  if (request.http_checksum) {
+    out.http_checksum = {request.http_checksum->algorithm, request.http_checksum->suffix};
+  }
+  return out;
+}
+
 StatusOr<frontend::SourceMeta> ResolveRemote(worker::Source& source, solver::Scheduler& scheduler,
                                              std::string_view scheme, std::string_view ref,
                                              const control::MetaQuery& query) {
@@ -44,7 +53,7 @@ StatusOr<frontend::SourceMeta> ResolveRemote(worker::Source& source, solver::Sch
   ASSIGN_OR_RETURN(auto instance, source.Resolve(scheme, ref, attrs, query.request.platform));
   MetaJob job(scheduler, query);
   ASSIGN_OR_RETURN(worker::SourceMetadata found,
-                   instance->Metadata(query.request.git_return_object, job));
+                   instance->Metadata(MetadataRequestOf(query.request), job));
   // What was fetched to answer must be there when the build asks for it.
   scheduler.Hold(query.build, std::shared_ptr<worker::SourceInstance>(std::move(instance)));
   frontend::SourceMeta meta;
@@ -58,6 +67,8 @@ StatusOr<frontend::SourceMeta> ResolveRemote(worker::Source& source, solver::Sch
   meta.http_digest = found.http_digest;
   meta.http_filename = std::move(found.http_filename);
   meta.http_last_modified = found.http_last_modified;
+  meta.http_further_digest = std::move(found.http_further_digest);
+  if (query.request.http_checksum) meta.http_suffix = query.request.http_checksum->suffix;
   return meta;
 }
 

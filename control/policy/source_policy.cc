@@ -5,7 +5,9 @@
 
 #include <map>
 
+#include "base/file.h"
 #include "base/strings.h"
+#include "llb/git_ref.h"
 #include "llb/proto/ops.pb.h"
 #include "llb/proto/policy.pb.h"
 
@@ -245,6 +247,26 @@ StatusOr<bool> SourcePolicy::Evaluate(pb::SourceOp* source) const {
     changed = true;
   }
   return changed;
+}
+
+void NormalizeIdentifier(pb::SourceOp* source) {
+  constexpr std::string_view kScheme = "git://";
+  std::string_view text = source->identifier();
+  if (!text.starts_with(kScheme)) return;
+  text.remove_prefix(kScheme.size());
+  auto parse = [](std::string_view url) {
+    return llb::ParseGitUrl(llb::IsGitTransport(url) ? std::string(url)
+                                                     : StrCat("https://", url));
+  };
+  StatusOr<llb::GitUrl> named = parse(text);
+  if (!named.ok()) return;
+  auto full = source->attrs().find("git.fullurl");
+  StatusOr<llb::GitUrl> remote = full == source->attrs().end() ? named : parse(full->second);
+  if (!remote.ok()) return;
+  std::string out = StrCat(kScheme, remote->host, CleanPath(StrCat("/", remote->path)));
+  if (!named->ref.empty() || !named->subdir.empty()) out += StrCat("#", named->ref);
+  if (!named->subdir.empty()) out += StrCat(":", named->subdir);
+  source->set_identifier(out);
 }
 
 }  // namespace kiln::control

@@ -39,6 +39,10 @@ class SourcePolicy {
   std::vector<const Rules*> policies_;
 };
 
+// Gives a git source its one name: "git://host/path#ref:subdir", without odd paths. Names of
+// other kinds stay, like those that do not parse.
+void NormalizeIdentifier(pb::SourceOp* source);
+
 // The definition with each source replaced by what `change` made of it; the same object
 // if none was. With `at_once` several sources are changed at a time, each on a thread. Digests of what stands on a changed source change with it.
 using ChangeSource = std::function<Status(pb::Op* op)>;

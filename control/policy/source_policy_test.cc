@@ -84,5 +84,24 @@ TEST(ChangeSources, StepsAboveAChangedSourceStillFindIt) {
   EXPECT_EQ(same->get(), definition->get());
 }
 
+// As GitIdentifier.String of the reference.
+TEST(NormalizeIdentifier, AGitSourceHasOneName) {
+  auto name = [](const std::string& identifier, const std::string& full_url = "") {
+    pb::SourceOp source;
+    source.set_identifier(identifier);
+    if (!full_url.empty()) (*source.mutable_attrs())["git.fullurl"] = full_url;
+    NormalizeIdentifier(&source);
+    return source.identifier();
+  };
+  EXPECT_EQ(name("git://github.com/user/repo.git#main:../absolute/path"),
+            "git://github.com/user/repo.git#main:absolute/path");
+  EXPECT_EQ(name("git://github.com/user/repo.git"), "git://github.com/user/repo.git");
+  EXPECT_EQ(name("git://github.com/user/repo.git#main"), "git://github.com/user/repo.git#main");
+  EXPECT_EQ(name("git://h/r.git#:sub", "git@other.example:user/r.git"),
+            "git://other.example/user/r.git#:sub");
+  EXPECT_EQ(name("docker-image://a/../b"), "docker-image://a/../b");
+  EXPECT_EQ(name("https://h/a/../b"), "https://h/a/../b");
+}
+
 }  // namespace
 }  // namespace kiln::control

@@ -27,6 +27,18 @@ struct SourceMetadata {
   Digest http_digest;
   std::string http_filename;
   std::optional<Time> http_last_modified;
+  std::string http_further_digest;  // only if asked for
+};
+
+// What to tell beside what costs nothing.
+struct MetadataRequest {
+  bool git_objects = false;
+  // A further hash of a file: of its content and of `suffix` after it.
+  struct Checksum {
+    int algorithm = 0;  // 0: sha256, 1: sha384, 2: sha512
+    std::string suffix = {};
+  };
+  std::optional<Checksum> http_checksum = {};
 };
 
 // One resolved source of one vertex: its keys, then its tree.
@@ -45,7 +57,7 @@ class SourceInstance {
   virtual StatusOr<Key> CacheKey(int index, solver::JobContext& context) = 0;
   virtual StatusOr<cache::Ref> Snapshot(solver::JobContext& context) = 0;
   // For frontends; may fetch. UNIMPLEMENTED where there is nothing to tell.
-  virtual StatusOr<SourceMetadata> Metadata([[maybe_unused]] bool git_objects,
+  virtual StatusOr<SourceMetadata> Metadata([[maybe_unused]] const MetadataRequest& request,
                                             [[maybe_unused]] solver::JobContext& context) {
     return UnimplementedError("the source has no metadata");
   }

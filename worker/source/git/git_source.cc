@@ -65,13 +65,14 @@ class GitInstance : public SourceInstance {
     return ref;
   }
 
-  StatusOr<SourceMetadata> Metadata(bool objects, solver::JobContext& context) override {
+  StatusOr<SourceMetadata> Metadata(const MetadataRequest& request,
+                                    solver::JobContext& context) override {
     ASSIGN_OR_RETURN(GitResolved found, Resolve(context));
     SourceMetadata meta;
     meta.git_checksum = found.commit;
     meta.git_ref = found.ref;
     if (!id_.keep_git_dir) meta.git_commit_checksum = found.tagged_commit;
-    if (!objects && !id_.check_signature) return meta;
+    if (!request.git_objects && !id_.check_signature) return meta;
     RETURN_IF_ERROR(FetchObjects(found, context, &meta));
     RETURN_IF_ERROR(VerifySignature(meta));
     return meta;

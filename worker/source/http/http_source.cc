@@ -8,6 +8,7 @@
 #include <cctype>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <openssl/evp.h>
 
 #include "base/file.h"
 #include "base/go_json.h"
@@ -169,6 +170,45 @@ StatusOr<Resolved> ParseResolved(const std::string& text) {
                   list[2].get<std::string>(), list[3].get<std::string>()};
 }
 
+constexpr size_t kMaxSuffix = 4096;
+
+const EVP_MD* HashOf(int algorithm, std::string_view* name) {
+  switch (algorithm) {
+    case 0: *name = "sha256"; return EVP_sha256();
+    case 1: *name = "sha384"; return EVP_sha384();
+    case 2: *name = "sha512"; return EVP_sha512();
+    default: return nullptr;
+  }
+}
+
+Status CheckFurther(const MetadataRequest::Checksum& wanted) {
+  if (wanted.suffix.size() > kMaxSuffix) {
+    return InvalidArgumentError(
+        StrCat("http checksum request suffix exceeds max size ", kMaxSuffix));
+  }
+  std::string_view name;
+  if (HashOf(wanted.algorithm, &name) != nullptr) return OkStatus();
+  return InvalidArgumentError(StrCat("unsupported checksum algorithm ", wanted.algorithm));
+}
+
+StatusOr<std::string> HashFile(const std::string& path, const MetadataRequest::Checksum& wanted) {
+  ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_RDONLY | O_CLOEXEC));
+  std::string_view name;
+  std::shared_ptr<EVP_MD_CTX> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  bool ok = EVP_DigestInit_ex(hash.get(), HashOf(wanted.algorithm, &name), nullptr) == 1;
+  std::vector<char> bytes(256 << 10);
+  for (ssize_t got; (got = ::read(file.get(), bytes.data(), bytes.size())) != 0;) {
+    if (got < 0) return ErrnoStatus(errno, "failed to hash http source payload");
+    ok = ok && EVP_DigestUpdate(hash.get(), bytes.data(), static_cast<size_t>(got)) == 1;
+  }
+  unsigned char raw[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  ok = ok && EVP_DigestUpdate(hash.get(), wanted.suffix.data(), wanted.suffix.size()) == 1 &&
+       EVP_DigestFinal_ex(hash.get(), raw, &size) == 1;
+  if (!ok) return InternalError("failed to hash http source payload");
+  return StrCat(name, ":", HexEncode({reinterpret_cast<const char*>(raw), size}));
+}
+
 class HttpInstance : public SourceInstance {
  public:
   HttpInstance(cache::RefStore& refs, SessionTable& sessions, const std::string& temp_dir,
@@ -189,16 +229,29 @@ class HttpInstance : public SourceInstance {
     return Key{KeyText(id_, resolved), true, resolved.digest.text(), id_.url};
   }
 
-  StatusOr<SourceMetadata> Metadata(bool, solver::JobContext& context) override {
+  StatusOr<SourceMetadata> Metadata(const MetadataRequest& request,
+                                    solver::JobContext& context) override {
+    if (request.http_checksum) RETURN_IF_ERROR(CheckFurther(*request.http_checksum));
     SourceMetadata meta;
     RETURN_IF_ERROR(CheckSignature(context));
-    if (!id_.checksum.empty()) {
+    if (!id_.checksum.empty() && !request.http_checksum) {
       meta.http_digest = id_.checksum;
       meta.http_filename = HttpFileName(id_.url, id_.filename, "");
       return meta;
     }
-    ASSIGN_OR_RETURN(const Resolved resolved, Resolve(context));
+    StatusOr<Resolved> found = Resolve(context);
+    if (!found.ok()) {
+      return request.http_checksum
+                 ? Annotate(found.status(),
+                            "failed to resolve source reference for checksum request")
+                 : found.status();
+    }
+    const Resolved& resolved = *found;
     HoldContent(resolved);
+    if (request.http_checksum) {
+      ASSIGN_OR_RETURN(meta.http_further_digest,
+                       FurtherDigest(resolved, *request.http_checksum, context));
+    }
     meta.http_digest = resolved.digest;
     meta.http_filename = resolved.filename;
     if (std::optional<std::time_t> time = ParseHttpDate(resolved.modified)) {
@@ -239,6 +292,17 @@ class HttpInstance : public SourceInstance {
     return Annotate(VerifyPgp(JoinPath(mount.path(), resolved->filename), id_.signature,
                               id_.signature_keys, {}, temp_dir_),
                     "failed to verify pgp signature");
+  }
+
+  StatusOr<std::string> FurtherDigest(const Resolved& resolved,
+                                      const MetadataRequest::Checksum& wanted,
+                                      solver::JobContext& context) {
+    StatusOr<cache::Ref> ref = refs_.Get(resolved.ref_id);
+    if (!ref.ok()) return Annotate(ref.status(), "failed to load http source reference");
+    ASSIGN_OR_RETURN(cache::MountLease lease, ref->Mount(true, context.stop()));
+    ASSIGN_OR_RETURN(cache::LocalMount mount,
+                     cache::LocalMount::Open(std::move(lease), temp_dir_));
+    return HashFile(JoinPath(mount.path(), resolved.filename), wanted);
   }
 
   // Between the key and the tree nothing may prune it: the server may have moved on.
