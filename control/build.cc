@@ -111,7 +111,7 @@ StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
 StatusOr<BuildResponse> Build::Finish(frontend::Result* result, Outputs& outputs,
                                       std::stop_token stop) {
   ASSIGN_OR_RETURN(worker::ExportSource source, Solve(result, stop));
-  if (request().session_exporter) RETURN_IF_ERROR(AddSessionExporters(source, &outputs));
+  if (request().session_exporter) RETURN_IF_ERROR(AddSessionExporters(*result, source, &outputs));
   RETURN_IF_ERROR(cache_exports_.Plan(*context_, *result));
   ASSIGN_OR_RETURN(BuildResponse response, Export(source, outputs, stop));
   ASSIGN_OR_RETURN(BuildResponse cached, cache_exports_.Run(*context_, stop));
@@ -127,12 +127,20 @@ StatusOr<BuildResponse> Build::Finish(frontend::Result* result, Outputs& outputs
 }
 
 // Outputs that the client asks for now that it can see the result.
-Status Build::AddSessionExporters(const worker::ExportSource& source, Outputs* outputs) {
+Status Build::AddSessionExporters(const frontend::Result& result,
+                                  const worker::ExportSource& source, Outputs* outputs) {
   ASSIGN_OR_RETURN(auto session, context_->services->sessions->Get(request().session, kSession));
   std::vector<std::string> refs;
-  if (source.ref && !source.ref->empty()) refs.push_back(source.ref->id());
-  for (const auto& [platform, ref] : source.refs) {
-    if (!ref.empty()) refs.push_back(ref.id());
+  auto add = [&](const cache::Ref& tree, const frontend::ReferencePtr& reference) {
+    if (tree.empty()) return;
+    refs.push_back(tree.id());
+    // The client may want to look at it before it decides.
+    if (client_ != nullptr) client_->Name(tree.id(), reference);
+  };
+  if (source.ref) add(*source.ref, result.ref);
+  for (const auto& [platform, tree] : source.refs) {
+    auto reference = result.refs.find(platform);
+    add(tree, reference == result.refs.end() ? nullptr : reference->second);
   }
   ASSIGN_OR_RETURN(auto wanted, session->FindExporters(source.metadata, refs));
   for (const auto& exporter : wanted) {
@@ -233,12 +241,27 @@ StatusOr<BuildResponse> Build::Export(const worker::ExportSource& source, Output
     }
     if (!outputs.empty()) done[0] = ExportOne(source, *outputs[0], 0, stop);
   }
+  if (outputs.empty() && !platform_warnings_.empty()) {
+    RETURN_IF_ERROR(RunInVertex(*context_->progress, "Verifying build result", NewId(),
+                                [&](solver::VertexProgress& progress) {
+                                  WarnOfPlatforms(progress);
+                                  return OkStatus();
+                                }));
+  }
   BuildResponse response;
   for (auto& part : done) {
     if (!part.ok()) return part.status();
     for (auto& [key, value] : *part) response[key] = std::move(value);
   }
   return response;
+}
+
+void Build::WarnOfPlatforms(solver::VertexProgress& progress) const {
+  for (const std::string& text : platform_warnings_) {
+    solver::WarningEvent warning;
+    warning.short_text = text;
+    progress.Warn(std::move(warning));
+  }
 }
 
 StatusOr<BuildResponse> Build::ExportOne(const worker::ExportSource& source,
@@ -248,11 +271,7 @@ StatusOr<BuildResponse> Build::ExportOne(const worker::ExportSource& source,
   RETURN_IF_ERROR(RunInVertex(
       *context_->progress, output.name(), StrCat(request().session, "-export-", index),
       [&](solver::VertexProgress& progress) {
-        for (const std::string& text : index == 0 ? platform_warnings_ : std::vector<std::string>()) {
-          solver::WarningEvent warning;
-          warning.short_text = text;
-          progress.Warn(std::move(warning));
-        }
+        if (index == 0) WarnOfPlatforms(progress);
         worker::ExportContext context{.build_id = request().id,
                                       .session_id = request().session,
                                       .exporter_id = StrCat(index),

@@ -54,10 +54,12 @@ class Build {
   StatusOr<worker::ExportSource> Solve(frontend::Result* result, std::stop_token stop);
   StatusOr<BuildResponse> Finish(frontend::Result* result, Outputs& outputs,
                                  std::stop_token stop);
-  Status AddSessionExporters(const worker::ExportSource& source, Outputs* outputs);
+  Status AddSessionExporters(const frontend::Result& result, const worker::ExportSource& source,
+                             Outputs* outputs);
   Status NoteProvenance(const frontend::Result& result);
   StatusOr<BuildResponse> Export(const worker::ExportSource& source, Outputs& outputs,
                                  std::stop_token stop);
+  void WarnOfPlatforms(solver::VertexProgress& progress) const;
   StatusOr<BuildResponse> ExportOne(const worker::ExportSource& source, worker::Exporter& output,
                                     size_t index, std::stop_token stop);
 

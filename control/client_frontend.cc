@@ -35,6 +35,12 @@ std::string ClientFrontend::Register(const frontend::ReferencePtr& reference) {
   return id;
 }
 
+void ClientFrontend::Name(const std::string& id, const frontend::ReferencePtr& reference) {
+  if (reference == nullptr) return;
+  std::lock_guard lock(mutex_);
+  references_[id] = reference;
+}
+
 StatusOr<frontend::ReferencePtr> ClientFrontend::Find(const std::string& id) {
   std::lock_guard lock(mutex_);
   auto entry = references_.find(id);

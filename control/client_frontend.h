@@ -40,6 +40,8 @@ class ClientFrontend {
   Status CheckRoom();
   // Keeps a reference under a new id; "" for scratch.
   std::string Register(const frontend::ReferencePtr& reference);
+  // Under an id of the caller's; nothing for scratch.
+  void Name(const std::string& id, const frontend::ReferencePtr& reference);
   // "no such ref: X, all [Y …]" for ids that are not known.
   StatusOr<frontend::ReferencePtr> Find(const std::string& id);
   // The same for ids of a returned result: "" is scratch, "return reference X not found".

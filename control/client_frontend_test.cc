@@ -119,5 +119,18 @@ TEST(ClientFrontend, AStopRequestEndsTheWait) {
   EXPECT_TRUE(IsCancelled(client.Wait(stop.get_token()).status()));
 }
 
+TEST(ClientFrontend, AResultIsFoundByTheIdThatItsExportersAreTold) {
+  FakeBridge bridge;
+  ClientFrontend client(bridge);
+  auto reference = std::make_shared<FakeReference>();
+  client.Name("record", reference);
+  client.Name("scratch", nullptr);
+
+  auto found = client.Find("record");
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->get(), reference.get());
+  EXPECT_FALSE(client.Find("scratch").ok());
+}
+
 }  // namespace
 }  // namespace kiln::control
