@@ -66,7 +66,7 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   state->limit = std::make_unique<StepLimit>(options.max_parallelism);
   state->AddSource(MakeLocalSource(*options.refs, *options.sessions, temp));
   state->AddSource(MakeHttpSource(*options.refs, *options.sessions, temp));
-  if (auto git = MakeGitSource(*options.refs, *options.sessions, temp)) {
+  if (auto git = MakeGitSource(*options.refs, *options.sessions, temp, options.read_blob)) {
     state->AddSource(std::move(git));
   }
   for (std::unique_ptr<Source>& source : options.sources) state->AddSource(std::move(source));

@@ -17,6 +17,7 @@
 #include "worker/client_session.h"
 #include "worker/exec/container_runtime.h"
 #include "worker/exec/executor.h"
+#include "worker/source/blob_query.h"
 #include "worker/source/source.h"
 
 namespace kiln::worker {
@@ -33,6 +34,7 @@ struct WorkerOptions {
   cache::RefStore* refs = nullptr;          // must outlive the worker
   SessionTable* sessions = nullptr;         // must outlive the worker
   std::vector<std::unique_ptr<Source>> sources = {};  // beside local, http and git
+  ReadBlob read_blob = {};                  // for git bundles; may be empty
   std::unique_ptr<exec::ContainerRuntime> runtime = nullptr;  // null: runc as in `exec`
   exec::ExecutorOptions exec = {};          // `root` is filled in from above if empty
   size_t max_parallelism = 0;               // steps at once; 0: no limit

@@ -260,6 +260,14 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
   caches->Add("local", worker::NewLocalCacheBackend(sessions));
   caches->Add("registry", worker::NewRegistryCacheBackend(registry, sessions));
   return OkStatus();
+  options.read_blob = [this](const worker::BlobQuery& query, const auto& sink) -> Status {
+    ASSIGN_OR_RETURN(auto origin, image_resolver->OriginFor({.scheme = query.scheme,
+                                                             .ref = query.ref,
+                                                             .store = query.store,
+                                                             .session = query.session,
+                                                             .sessions = query.sessions}));
+    return origin->ReadBlob(query.ref, query.digest, sink);
+  };
 }
 
 void Daemon::Graph::StartSolver() {

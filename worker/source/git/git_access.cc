@@ -34,9 +34,10 @@ Status ParseGitAttribute(const std::string& key, const std::string& value, GitId
   if (key == "git.sig.rejectexpired") id->reject_expired = value == "true";
   if (key == "git.sig.requiresignedtag") id->require_signed_tag = value == "true";
   if (key == "git.sig.ignoresignedtag") id->ignore_signed_tag = value == "true";
-  if (key == "git.bundle" || key == "git.checkoutbundle") {
-    return UnimplementedError(StrCat(key, " is not supported"));
-  }
+  if (key == "git.bundle") id->bundle = value;
+  if (key == "git.checkoutbundle") id->checkout_bundle = value == "true";
+  if (key == "oci.session") id->bundle_session = value;
+  if (key == "oci.store") id->bundle_store = value;
   return OkStatus();
 }
 

@@ -10,6 +10,7 @@
 #include "cache/ref_store.h"
 #include "solver/op.h"
 #include "worker/client_session.h"
+#include "worker/source/blob_query.h"
 #include "worker/source/git/git_cli.h"
 
 namespace kiln::worker {
@@ -22,6 +23,9 @@ struct GitIdentifier {
   bool require_signed_tag = false, ignore_signed_tag = false;
   std::string signature_keys;
   bool keep_git_dir = false, skip_submodules = false, fetch_by_commit = false;
+  std::string bundle;  // locator of the file that is asked instead of the remote
+  std::string bundle_session, bundle_store;
+  bool checkout_bundle = false;  // the tree is a bundle of the commit
 
   // What decides the tree, beside the commit.
   std::string Key(const std::string& commit, const std::string& full_ref) const {
@@ -33,11 +37,12 @@ struct GitIdentifier {
     if (!subdir.empty()) key += ":" + subdir;
     if (skip_submodules) key += "(skip-submodules)";
     if (!mtime.empty() && mtime != "checkout") key += StrCat("(mtime=", mtime, ")");
+    if (checkout_bundle) key += "(bundle)";
     return key;
   }
 };
 
-// Unknown keys are left alone; UNIMPLEMENTED for bundles.
+// Unknown keys are left alone.
 Status ParseGitAttribute(const std::string& key, const std::string& value, GitIdentifier* id);
 
 // One clone per remote is written by one step at a time.
@@ -62,6 +67,7 @@ struct GitShared {
   SessionTable& sessions;
   std::string temp_dir;
   RemoteLocks locks;
+  ReadBlob read_blob = {};  // may be empty: no bundles
 };
 
 // The session's credentials for one run of git. Used by one thread.

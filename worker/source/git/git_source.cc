@@ -15,6 +15,7 @@
 #include "cache/mount.h"
 #include "llb/git_ref.h"
 #include "worker/source/git/git_access.h"
+#include "worker/source/git/git_bundle.h"
 #include "worker/source/signature/verify.h"
 
 namespace kiln::worker {
@@ -134,6 +135,7 @@ class GitInstance : public SourceInstance {
 
   StatusOr<GitResolved> Resolve(solver::JobContext& context) {
     RETURN_IF_ERROR(CheckChecksum());
+    if (!id_.bundle.empty()) return ResolveInBundle(context);
     if (IsCommitSha(id_.ref)) {
       if (!id_.ref.starts_with(id_.checksum)) {
         return DataLossError(
@@ -158,7 +160,32 @@ class GitInstance : public SourceInstance {
           return StrCat(found.ref, "\n", found.commit, "\n", found.tagged_commit);
         }));
     std::vector<std::string_view> parts = StrSplit(text, '\n');
-    GitResolved found{std::string(parts[0]), std::string(parts[1]), std::string(parts[2])};
+    return Checked({std::string(parts[0]), std::string(parts[1]), std::string(parts[2])});
+  }
+
+  // What was asked for, in the bundle as it would be at the remote.
+  StatusOr<GitResolved> ResolveInBundle(solver::JobContext& context) {
+    if (id_.ref.empty() || IsCommitSha(id_.ref)) {
+      const std::string& commit = id_.ref.empty() ? id_.checksum : id_.ref;
+      return GitResolved{commit, commit, ""};
+    }
+    RETURN_IF_ERROR(Stage(context));
+    GitCli git;
+    git.stop = context.stop();
+    StatusOr<std::string> refs =
+        git.Run({"ls-remote", "--", bundle_->url(), id_.ref, id_.ref + "^{}"});
+    if (!refs.ok()) return Annotate(refs.status(), FetchError());
+    ASSIGN_OR_RETURN(GitResolved found, PickRemoteRef(*refs, id_.ref));
+    return Checked(std::move(found));
+  }
+
+  Status Stage(solver::JobContext& context) {
+    if (bundle_ != nullptr) return OkStatus();
+    ASSIGN_OR_RETURN(bundle_, StagedBundle::Open(*shared_, id_, context));
+    return OkStatus();
+  }
+
+  StatusOr<GitResolved> Checked(GitResolved found) const {
     if (!found.commit.starts_with(id_.checksum) && !found.tagged_commit.starts_with(id_.checksum)) {
       return DataLossError(
           StrCat("expected checksum to match ", id_.checksum, ", got ",
@@ -195,6 +222,7 @@ class GitInstance : public SourceInstance {
 
   StatusOr<std::string> RefOrDefault(const GitCli& git) const {
     if (!id_.ref.empty()) return id_.ref;
+    if (!id_.bundle.empty()) return id_.checksum;
     StatusOr<std::string> out = git.Run({"ls-remote", "--symref", "--", id_.remote, "HEAD"});
     if (!out.ok()) {
       return Annotate(out.status(), StrCat("error fetching default branch for repository ",
@@ -265,7 +293,12 @@ class GitInstance : public SourceInstance {
     git.git_dir = clone.mount->path();
     ASSIGN_OR_RETURN(std::string ref, RefOrDefault(access));
     if (id_.fetch_by_commit && id_.ref.empty()) ref = id_.checksum;
-    RETURN_IF_ERROR(FetchCommit(git, ref, found));
+    std::string from = "origin";
+    if (!id_.bundle.empty() && !git.Run({"cat-file", "-e", id_.checksum + "^{commit}"}).ok()) {
+      RETURN_IF_ERROR(Stage(context));
+      from = bundle_->url();
+    }
+    RETURN_IF_ERROR(FetchCommit(git, from, ref, found));
     RETURN_IF_ERROR(VerifyChecksum(git, ref));
     return use(git, ref);
   }
@@ -287,7 +320,8 @@ class GitInstance : public SourceInstance {
   }
 
   // Makes sure that the commit is in the clone, and that `ref` names it there.
-  Status FetchCommit(const GitCli& git, const std::string& ref, const GitResolved& found) {
+  Status FetchCommit(const GitCli& git, const std::string& from, const std::string& ref,
+                     const GitResolved& found) {
     const std::string what = id_.fetch_by_commit && !id_.checksum.empty() ? id_.checksum : ref;
     if (IsCommitSha(what) && git.Run({"cat-file", "-e", "--", what + "^{commit}"}).ok()) {
       return OkStatus();
@@ -301,7 +335,7 @@ class GitInstance : public SourceInstance {
       args.emplace_back("--tags");
       if (shallow) args.emplace_back("--unshallow");
     }
-    args.emplace_back("origin");
+    args.push_back(from);
     const std::string local = ref.starts_with("refs/tags/") ? ref : "tags/" + ref;
     if (IsCommitSha(ref)) {
       args.push_back(ref);
@@ -311,16 +345,16 @@ class GitInstance : public SourceInstance {
     StatusOr<std::string> fetched = git.Run(args);
     if (!fetched.ok()) return Annotate(fetched.status(), FetchError());
     ASSIGN_OR_RETURN(std::string got, git.RunLine({"rev-parse", what}));
-    return got == found.commit ? OkStatus() : Pin(git, ref, local, shallow, found);
+    return got == found.commit ? OkStatus() : Pin(git, from, ref, local, shallow, found);
   }
 
   // The remote moved on since its refs were read: the key's commit it must be.
-  Status Pin(const GitCli& git, const std::string& ref, const std::string& local, bool shallow,
-             const GitResolved& found) {
+  Status Pin(const GitCli& git, const std::string& from, const std::string& ref,
+             const std::string& local, bool shallow, const GitResolved& found) {
     if (!git.Run({"cat-file", "-e", found.commit}).ok()) {
       std::vector<std::string> args = {"fetch", "--tags"};
       if (shallow) args.emplace_back("--unshallow");
-      args.insert(args.end(), {"origin", found.commit});
+      args.insert(args.end(), {from, found.commit});
       StatusOr<std::string> fetched = git.Run(args);
       if (!fetched.ok()) return Annotate(fetched.status(), FetchError());
       RETURN_IF_ERROR(git.Run({"reflog", "expire", "--all", "--expire=now"}).status());
@@ -344,6 +378,14 @@ class GitInstance : public SourceInstance {
                            .type = cache::RecordType::kGitCheckout}));
     RETURN_IF_ERROR(work.Mount(shared_->temp_dir, context.stop()));
     const std::string top = work.mount->path();
+    if (id_.checkout_bundle) {
+      // A branch names a commit, never a tag.
+      const bool peel = !found.tagged_commit.empty() && !BundleRef(id_.ref).starts_with("refs/tags/");
+      RETURN_IF_ERROR(WriteBundle(clone, peel ? found.tagged_commit : found.commit, id_.ref,
+                                  shared_->temp_dir, top));
+      work.mount.reset();
+      return work.ref.Commit();
+    }
     const std::string subdir = CleanPath("/" + id_.subdir);
     const bool whole = subdir == "/";
     std::string tree = top;
@@ -453,12 +495,14 @@ class GitInstance : public SourceInstance {
 
   std::shared_ptr<GitShared> shared_;
   GitIdentifier id_;
+  std::shared_ptr<const StagedBundle> bundle_;  // once it was needed
 };
 
 class GitSource : public Source {
  public:
-  GitSource(cache::RefStore& refs, SessionTable& sessions, std::string temp_dir)
-      : shared_(new GitShared{refs, sessions, std::move(temp_dir), {}}) {}
+  GitSource(cache::RefStore& refs, SessionTable& sessions, std::string temp_dir,
+            ReadBlob read_blob)
+      : shared_(new GitShared{refs, sessions, std::move(temp_dir), {}, std::move(read_blob)}) {}
   std::vector<std::string> schemes() const override { return {"git"}; }
   StatusOr<std::unique_ptr<SourceInstance>> Resolve(std::string_view, std::string_view reference,
                                                     const std::map<std::string, std::string>& attrs,
@@ -478,6 +522,7 @@ class GitSource : public Source {
       return InvalidArgumentError(
           StrCat("invalid git ref: ", id.ref, " cannot start with a \"-\""));
     }
+    RETURN_IF_ERROR(CheckBundleAttributes(id));
     return std::unique_ptr<SourceInstance>(std::make_unique<GitInstance>(shared_, std::move(id)));
   }
 
@@ -519,9 +564,9 @@ StatusOr<GitResolved> PickRemoteRef(std::string_view ls_remote, std::string_view
 }
 
 std::unique_ptr<Source> MakeGitSource(cache::RefStore& refs, SessionTable& sessions,
-                                      std::string temp_dir) {
+                                      std::string temp_dir, ReadBlob read_blob) {
   if (!LookPath("git").ok()) return nullptr;
-  return std::make_unique<GitSource>(refs, sessions, std::move(temp_dir));
+  return std::make_unique<GitSource>(refs, sessions, std::move(temp_dir), std::move(read_blob));
 }
 
 }  // namespace kiln::worker

@@ -6,14 +6,15 @@
 
 #include "cache/ref_store.h"
 #include "worker/client_session.h"
+#include "worker/source/blob_query.h"
 #include "worker/source/source.h"
 
 namespace kiln::worker {
 
 // `refs` and `sessions` must outlive the source; `temp_dir` is for mounts and sockets.
-// Null if there is no git in PATH.
+// `read_blob` is for bundles. Null if there is no git in PATH.
 std::unique_ptr<Source> MakeGitSource(cache::RefStore& refs, SessionTable& sessions,
-                                      std::string temp_dir);
+                                      std::string temp_dir, ReadBlob read_blob = {});
 
 // Which commit `ref` names in the output of ls-remote.
 struct GitResolved {
