@@ -177,6 +177,15 @@ StatusOr<Url> ParseUrl(std::string_view text) {
   return url;
 }
 
+std::string RedactUrl(std::string_view text) {
+  constexpr std::string_view kMask = "xxxxx";
+  StatusOr<Url> url = ParseUrl(text);
+  if (!url.ok()) return std::string(text);
+  if (url->user && !url->user->empty()) url->user = std::string(kMask);
+  if (url->password) url->password = std::string(kMask);
+  return url->ToString();
+}
+
 std::string Url::EscapedPath() const {
   if (raw_path.empty() && path == "*") return "*";
   return Escaped(raw_path, path, UrlPart::kPath);

@@ -41,6 +41,9 @@ struct Url {
 // UNKNOWN `parse "…": …` in Go's words.
 StatusOr<Url> ParseUrl(std::string_view text);
 
+// The URL with user and password as "xxxxx"; what is no URL stays as it is.
+std::string RedactUrl(std::string_view text);
+
 // Bad pairs are left out, as Go's URL.Query does.
 UrlQuery ParseUrlQuery(std::string_view query);
 std::string EncodeUrlQuery(const UrlQuery& query);  // sorted by key

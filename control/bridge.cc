@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "control/cache_mount_reset.h"
+#include "control/proxy_policy.h"
 #include "control/reference.h"
 #include "control/vertex.h"
 #include "llb/graph.h"
@@ -113,10 +114,27 @@ Status BuildBridge::ApplyPolicy(const SourcePolicy& policy, pb::Op* op, std::sto
        }});
 }
 
+Status BuildBridge::ApplyPolicies(pb::Op* op, std::stop_token stop) {
+  return ApplyPolicies(op, {}, std::move(stop));
+}
+
 Status BuildBridge::ApplyPolicies(pb::Op* op, std::vector<std::string> more,
                                   std::stop_token stop) {
   ASSIGN_OR_RETURN(SourcePolicy policy, PolicyOf(std::move(more)));
   return ApplyPolicy(policy, op, std::move(stop));
+}
+
+StatusOr<std::shared_ptr<const worker::proxy::ProxyConfig>> BuildBridge::ProxyFor(
+    int network) const {
+  using Config = std::shared_ptr<const worker::proxy::ProxyConfig>;
+  if (!build_->proxy_network() || network == pb::NetMode::NONE) return Config();
+  if (network != pb::NetMode::UNSET && network != pb::NetMode::HOST) {
+    return UnknownError(
+        StrCat("network mode ", network, " is not allowed when proxy network is enabled"));
+  }
+  auto config = std::make_shared<worker::proxy::ProxyConfig>();
+  config->policy = ProxyPolicyOf({build_});
+  return Config(std::move(config));
 }
 
 StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveRequest& request,
@@ -125,7 +143,7 @@ StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveReq
   if (!allowed.ok()) return Annotate(allowed.status(), "failed to load LLB");
   auto edge = llb::LoadDefinition(**allowed, {.adjust = [&](pb::Op* op) {
     return CheckEntitlements(op, build_->entitlements, build_->services->devices);
-  }});
+  }, .proxy_network = build_->proxy_network()});
   if (!edge.ok()) return Annotate(edge.status(), "failed to load LLB");
   RETURN_IF_ERROR(ForgetCacheMounts(*edge, *build_->services));
   std::vector<std::shared_ptr<solver::CacheSource>> cache_sources;

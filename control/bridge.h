@@ -9,6 +9,10 @@
 #include "control/provenance_scope.h"
 #include "frontend/bridge.h"
 
+namespace kiln::worker::proxy {
+struct ProxyConfig;  // worker/proxy/proxy_config.h
+}
+
 namespace kiln::control {
 
 // Thread-safe.
@@ -31,6 +35,11 @@ class BuildBridge : public frontend::Bridge {
   void Warn(const frontend::Warning& warning) override;
 
   const BuildContextPtr& build() const { return build_; }
+  // A source as the policies of the build want it; an error if they do not.
+  Status ApplyPolicies(pb::Op* op, std::stop_token stop);
+  // For a container of a frontend or a client: null if it may do without the proxy. `network`
+  // is a pb::NetMode.
+  StatusOr<std::shared_ptr<const worker::proxy::ProxyConfig>> ProxyFor(int network) const;
 
  private:
   StatusOr<frontend::DefinitionPtr> WithPolicy(const frontend::SolveRequest& request,

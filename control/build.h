@@ -38,6 +38,7 @@ class Build {
   // is closed by the caller, who may have more to say.
   StatusOr<BuildResponse> Run(std::stop_token stop);
 
+  const BuildContextPtr& context() const { return context_; }
   const BuildRequest& request() const { return context_->request; }
   // Complete once Run is over.
   const BuildFacts& facts() const { return facts_; }

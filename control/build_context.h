@@ -46,6 +46,8 @@ struct BuildContext {
   std::string unique_id = NewId();  // of this run, for provenance
   Time started = Now();
 
+  bool proxy_network() const { return request.proxy_network || services->proxy_network; }
+
   // When the results were there: the first call decides, and all documents say the same.
   Time Finished();
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "control/proxy_policy.h"
 
 namespace kiln::control {
 namespace {
@@ -107,6 +108,19 @@ StatusOr<std::shared_ptr<Build>> Controller::ClientDriven(const std::string& id,
                        [](Build& b) { return b.client_frontend() != nullptr; });
   if (build == nullptr) return NotFoundError(StrCat("no such job ", id));
   return build;
+}
+
+worker::proxy::ProxyPolicy Controller::ProxyPolicyFor(const std::vector<std::string>& ids) {
+  std::vector<BuildContextPtr> builds;
+  {
+    std::lock_guard lock(mutex_);
+    for (const std::string& id : ids) {
+      if (auto build = builds_.find(id); build != builds_.end()) {
+        builds.push_back(build->second->context());
+      }
+    }
+  }
+  return ProxyPolicyOf(std::move(builds));
 }
 
 size_t Controller::running() {

@@ -15,6 +15,7 @@
 #include "control/build.h"
 #include "control/build_metrics.h"
 #include "control/history.h"
+#include "worker/proxy/proxy_config.h"
 
 namespace kiln::control {
 
@@ -47,6 +48,9 @@ class Controller {
   // The build that a client drives, for as long as the pointer lives. Waits as well.
   // NOT_FOUND "no such job X".
   StatusOr<std::shared_ptr<Build>> ClientDriven(const std::string& id, std::stop_token stop);
+
+  // What those builds of `ids` that run think of the requests of a step that they share.
+  worker::proxy::ProxyPolicy ProxyPolicyFor(const std::vector<std::string>& ids);
 
   History* history() { return history_; }
   const BuildMetrics& metrics() const { return metrics_; }

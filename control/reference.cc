@@ -1,9 +1,13 @@
 // Evaluation through the scheduler, reading through a read-only mount.
 #include "control/reference.h"
 
+#include <unordered_set>
+#include <vector>
+
 #include "base/file.h"
 #include "control/file_reader.h"
 #include "llb/proto/ops.pb.h"
+#include "llb/wire_field.h"
 
 namespace kiln::control {
 namespace {
@@ -21,22 +25,28 @@ std::string DigestOfDetail(const std::string& bytes) {
   return bytes.substr(2, size);
 }
 
-void AppendField(std::string* out, int field, const std::string& bytes) {
-  out->push_back(static_cast<char>(field << 3 | 2));
-  size_t size = bytes.size();
-  for (; size >= 0x80; size >>= 7) out->push_back(static_cast<char>((size & 0x7f) | 0x80));
-  out->push_back(static_cast<char>(size));
-  *out += bytes;
-}
-
 // errdefs.Source{info = 1, ranges = 2}, which belongs to api/proto.
 std::string SourceDetail(const pb::SourceInfo& info, const pb::Location& location) {
   std::string bytes;
-  AppendField(&bytes, 1, info.SerializeAsString());
+  llb::AppendWireField(&bytes, 1, info.SerializeAsString());
   for (const pb::Range& range : location.ranges()) {
-    AppendField(&bytes, 2, range.SerializeAsString());
+    llb::AppendWireField(&bytes, 2, range.SerializeAsString());
   }
   return bytes;
+}
+
+// The name that the definition has for a vertex.
+std::string DeclaredDigest(const llb::Edge& edge, const std::string& digest) {
+  std::unordered_set<const llb::Vertex*> seen;
+  std::vector<const llb::Vertex*> open = {edge.vertex.get()};
+  while (!open.empty()) {
+    const llb::Vertex* vertex = open.back();
+    open.pop_back();
+    if (vertex == nullptr || !seen.insert(vertex).second) continue;
+    if (vertex->digest.text() == digest) return vertex->declared.text();
+    for (const llb::Edge& input : vertex->inputs) open.push_back(input.vertex.get());
+  }
+  return digest;
 }
 
 }  // namespace
@@ -68,7 +78,8 @@ StatusOr<const solver::EdgeResult*> SolvedReference::Get() {
     }
     result_ = *std::move(result);
     if (build_->services->find_pin) {
-      scope_->Record(this, CaptureGraph(edge_, build_->services->find_pin));
+      scope_->Record(this, CaptureGraph(edge_, build_->services->find_pin,
+                                       build_->services->find_proxied));
     }
   }
   return &*result_;
@@ -78,15 +89,15 @@ StatusOr<const solver::EdgeResult*> SolvedReference::Get() {
 std::string SolvedReference::StepDetail(const std::string& digest) const {
   std::string bytes;
   for (const std::string& op : definition_->def()) {
-    if (Digest::Of(op).text() == digest) AppendField(&bytes, 3, op);
+    if (Digest::Of(op).text() == digest) llb::AppendWireField(&bytes, 3, op);
   }
   auto metadata = definition_->metadata().find(digest);
   if (metadata == definition_->metadata().end()) return bytes;
   for (const auto& [key, value] : metadata->second.description()) {
     std::string entry;
-    AppendField(&entry, 1, key);
-    AppendField(&entry, 2, value);
-    AppendField(&bytes, 6, entry);
+    llb::AppendWireField(&entry, 1, key);
+    llb::AppendWireField(&entry, 2, value);
+    llb::AppendWireField(&bytes, 6, entry);
   }
   return bytes;
 }
@@ -94,7 +105,7 @@ std::string SolvedReference::StepDetail(const std::string& digest) const {
 Status SolvedReference::WithSources(Status status) const {
   const StatusDetail* detail = status.FindDetail(kVertexUrl);
   if (detail == nullptr || definition_ == nullptr) return status;
-  const std::string digest = DigestOfDetail(detail->bytes);
+  const std::string digest = DeclaredDigest(edge_, DigestOfDetail(detail->bytes));
   status.AddDetail(kStepUrl, StepDetail(digest));
   if (!definition_->has_source()) return status;
   const pb::Source& source = definition_->source();

@@ -71,6 +71,8 @@ struct Services {
   PolicyCheck check_policy = {};      // may be empty: clients have no say
   // What the source of a vertex turned out to be; may be empty: nothing is known.
   FindPin find_pin = {};
+  FindProxied find_proxied = {};      // may be empty, likewise
+  bool proxy_network = false;         // for all builds
   std::string dockerfile_version = {};  // of the built-in frontend, for provenance
   std::string provenance_env = {};      // JSON object of the daemon's own facts, or ""
   std::function<void()> after_build = {};      // may be empty; returns at once

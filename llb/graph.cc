@@ -16,9 +16,13 @@
 namespace kiln::llb {
 namespace {
 
+constexpr std::string_view kProxyMark("\0buildkit.proxy-network.v0", 26);
+
 struct Entry {
   enum class State { kNew, kOpen, kDone };
   std::shared_ptr<pb::Op> op;
+  int place = 0;      // in the definition
+  bool proxy = false;
   State state = State::kNew;
   std::shared_ptr<Vertex> vertex;
 };
@@ -71,9 +75,39 @@ class Loader {
         }
       }
       last_ = Digest::Of(bytes).text();
-      entries_[last_].op = std::move(op);
+      Entry& entry = entries_[last_];
+      entry.place = i;
+      if (options_.proxy_network) {
+        ASSIGN_OR_RETURN(entry.proxy, GoesThroughProxy(*op));
+      }
+      entry.op = std::move(op);
     }
     return OkStatus();
+  }
+
+  static StatusOr<bool> GoesThroughProxy(const pb::Op& op) {
+    if (!op.has_exec() || op.exec().network() == pb::NetMode::NONE) return false;
+    const int mode = op.exec().network();
+    if (mode == pb::NetMode::UNSET || mode == pb::NetMode::HOST) return true;
+    return InvalidArgumentError(
+        StrCat("network mode ", mode, " is not allowed when proxy network is enabled"));
+  }
+
+  // Of an op of its own, and whatever stands on one, as the reference takes it.
+  Digest ProxyDigest(const Entry& entry, const Vertex& vertex) const {
+    const std::string& declared = definition_.def(entry.place);
+    bool moved = false;
+    pb::Op op;
+    op.ParseFromString(declared);
+    for (int i = 0; i < op.inputs_size(); ++i) {
+      const Digest& input = vertex.inputs[static_cast<size_t>(i)].vertex->digest;
+      moved = moved || op.inputs(i).digest() != input.text();
+      op.mutable_inputs(i)->set_digest(input.text());
+    }
+    if (!moved && !entry.proxy) return vertex.declared;
+    std::string bytes = moved ? MarshalDeterministic(op) : declared;
+    if (entry.proxy) bytes += kProxyMark;
+    return Digest::Of(bytes);
   }
 
   // Of all ops, also of those that nothing leads to.
@@ -128,7 +162,8 @@ class Loader {
 
   Status Finish(const std::string& digest, Entry& entry) {
     auto vertex = std::make_shared<Vertex>();
-    vertex->digest = Digest::Trusted(digest);
+    vertex->declared = Digest::Trusted(digest);
+    vertex->proxy_network = entry.proxy;
     vertex->op = entry.op;
     auto metadata = definition_.metadata().find(digest);
     vertex->metadata = metadata == definition_.metadata().end()
@@ -143,6 +178,7 @@ class Loader {
       }
       vertex->inputs.push_back(Edge{source.vertex, input.index()});
     }
+    vertex->digest = options_.proxy_network ? ProxyDigest(entry, *vertex) : vertex->declared;
     vertex->name = VertexName(*vertex);
     entry.vertex = std::move(vertex);
     entry.state = Entry::State::kDone;

@@ -41,6 +41,9 @@ struct Vertex {
   std::shared_ptr<const pb::Op> op;              // never null
   std::shared_ptr<const pb::OpMetadata> metadata;  // never null, may be empty
   std::vector<Edge> inputs;                      // as many as op->inputs()
+  // In the definition; not `digest` where steps go through a proxy, or stand on such.
+  Digest declared;
+  bool proxy_network = false;  // a step that reaches the network through a proxy only
   std::string name;  // what progress shows: description "llb.customname" or derived from the op
 };
 
@@ -50,6 +53,8 @@ struct LoadOptions {
   // Called with each op that the result needs, users before their inputs, after its digest
   // was taken. May change the op; an error ends the load.
   std::function<Status(pb::Op*)> adjust = {};
+  // Steps with a network of some kind go through a proxy, and are other vertices for it.
+  bool proxy_network = false;
 };
 
 // Decodes `definition` and returns the edge that its terminal op points to; an

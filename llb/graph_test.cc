@@ -159,5 +159,54 @@ TEST(Graph, ALongChainLoadsAndGoesAwayWithoutRecursion) {
   EXPECT_EQ(edge->vertex->name, "mkdir /d");
 }
 
+pb::Op Step(const std::string& input, pb::NetMode network) {
+  pb::Op op;
+  AddInput(&op, input);
+  op.mutable_exec()->mutable_meta()->add_args("true");
+  op.mutable_exec()->mutable_meta()->set_cwd("/");
+  op.mutable_exec()->set_network(network);
+  pb::Mount* root = op.mutable_exec()->add_mounts();
+  root->set_dest("/");
+  return op;
+}
+
+// As the reference's recomputeDigests: the mark counts for the step, and its digest for
+// what stands on it.
+TEST(Graph, StepsBehindAProxyAreOtherVertices) {
+  pb::Definition definition;
+  const std::string source = Add(&definition, Source("docker-image://base"));
+  const pb::Op online = Step(source, pb::UNSET);
+  const std::string first = Add(&definition, online);
+  const std::string second = Add(&definition, Step(first, pb::NONE));
+  AddTerminal(&definition, second);
+  StatusOr<Edge> plain = LoadDefinition(definition);
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_EQ(plain->vertex->digest.text(), second);
+  EXPECT_FALSE(plain->vertex->inputs[0].vertex->proxy_network);
+
+  StatusOr<Edge> proxied = LoadDefinition(definition, {.proxy_network = true});
+  ASSERT_TRUE(proxied.ok()) << proxied.status();
+  const Vertex& offline_step = *proxied->vertex;
+  const Vertex& online_step = *offline_step.inputs[0].vertex;
+  const std::string mark("\0buildkit.proxy-network.v0", 26);
+  const Digest marked = Digest::Of(MarshalDeterministic(online) + mark);
+  EXPECT_TRUE(online_step.proxy_network);
+  EXPECT_EQ(online_step.digest, marked);
+  EXPECT_EQ(online_step.declared.text(), first);
+  EXPECT_FALSE(offline_step.proxy_network);
+  EXPECT_EQ(offline_step.digest,
+            Digest::Of(MarshalDeterministic(Step(marked.text(), pb::NONE))));
+  EXPECT_EQ(offline_step.declared.text(), second);
+  EXPECT_EQ(online_step.inputs[0].vertex->digest.text(), source);
+}
+
+TEST(Graph, ANetworkOfAnUnknownKindIsNoneForAProxy) {
+  pb::Definition definition;
+  const std::string source = Add(&definition, Source("docker-image://base"));
+  AddTerminal(&definition, Add(&definition, Step(source, static_cast<pb::NetMode>(7))));
+  EXPECT_EQ(LoadDefinition(definition, {.proxy_network = true}).status().message(),
+            "network mode 7 is not allowed when proxy network is enabled");
+}
+
 }  // namespace
 }  // namespace kiln::llb

@@ -11,6 +11,7 @@
 #include "worker/op/container.h"
 #include "worker/op/failed_steps.h"
 #include "worker/op/op_deps.h"
+#include "worker/op/proxied_steps.h"
 #include "worker/op/source_pins.h"
 #include "worker/exec/runnable_platforms.h"
 #include "worker/source/git/git_source.h"
@@ -28,6 +29,7 @@ struct Worker::State {
   std::unique_ptr<StepLimit> limit;
   FailedSteps failed_steps;
   SourcePins pins;
+  ProxiedSteps proxied;
   OpDeps deps;
 
   void AddSource(std::unique_ptr<Source> source) {
@@ -79,6 +81,7 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   deps.limit = state->limit.get();
   deps.failed_steps = &state->failed_steps;
   deps.pins = &state->pins;
+  deps.proxied = &state->proxied;
   deps.platforms = exec::RunnablePlatforms();
   deps.worker_id = options.id;
   deps.temp_dir = temp;
@@ -128,6 +131,10 @@ StatusOr<std::unique_ptr<Container>> Worker::NewContainer(ContainerRequest reque
 }
 CacheMounts& Worker::cache_mounts() { return *state_->cache_mounts; }
 FailedSteps& Worker::failed_steps() { return state_->failed_steps; }
+ProxiedSteps& Worker::proxied_steps() { return state_->proxied; }
+void Worker::set_proxy_policies(ProxyPolicySource policies) {
+  state_->deps.proxy_policy = std::move(policies);
+}
 SourcePins& Worker::source_pins() { return state_->pins; }
 exec::Executor& Worker::executor() { return *state_->executor; }
 const std::vector<Platform>& Worker::platforms() const { return state_->options.platforms; }

@@ -4,6 +4,7 @@
 // table, and makes the Op of each vertex. What a single op does is in worker/op.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include "worker/client_session.h"
 #include "worker/exec/container_runtime.h"
 #include "worker/exec/executor.h"
+#include "worker/proxy/proxy_config.h"
 #include "worker/source/blob_query.h"
 #include "worker/source/source.h"
 
@@ -26,6 +28,7 @@ class Container;          // worker/op/container.h
 struct ContainerRequest;
 class CacheMounts;         // worker/op/cache_mounts.h
 class FailedSteps;        // worker/op/failed_steps.h
+class ProxiedSteps;  // worker/op/proxied_steps.h
 class SourcePins;  // worker/op/source_pins.h
 
 struct WorkerOptions {
@@ -56,6 +59,11 @@ class Worker : public solver::OpResolver {
   Source* FindSource(std::string_view scheme) const;
   // What the sources of running builds turned out to be.
   SourcePins& source_pins();
+  // What the steps of running builds fetched through the proxy.
+  ProxiedSteps& proxied_steps();
+  // Who is asked what builds, by their ids, think of it. Before the first build.
+  void set_proxy_policies(
+      std::function<proxy::ProxyPolicy(const std::vector<std::string>& ids)> policies);
   exec::Executor& executor();
   // A container for a client of the gateway. The worker outlives it.
   StatusOr<std::unique_ptr<Container>> NewContainer(ContainerRequest request);

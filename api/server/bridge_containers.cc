@@ -5,6 +5,7 @@
 #include "api/server/bridge_calls.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "control/bridge.h"
 #include "control/file_reader.h"
 #include "worker/op/container.h"
 #include "worker/worker.h"
@@ -68,6 +69,8 @@ Status NewContainer(ClientFrontend& frontend, const gateway::NewContainerRequest
   worker::ContainerRequest container;
   container.id = request.containerid();
   container.network = static_cast<worker::exec::NetMode>(request.network());
+  auto& bridge = static_cast<control::BuildBridge&>(frontend.bridge());
+  ASSIGN_OR_RETURN(container.proxy, bridge.ProxyFor(request.network()));
   container.hostname = request.hostname();
   if (request.has_platform()) container.os = request.platform().os();
   container.session = frontend.bridge().build_opts().session_id;

@@ -169,8 +169,8 @@ StatusOr<frontend::Result> StdioFrontends::Run(frontend::Bridge& bridge,
                                                const FrontendProcess& process,
                                                std::stop_token stop) {
   cache::RefStore& refs = *parts_.refs;
-  auto frontend = std::make_shared<ClientFrontend>(
-      bridge, static_cast<control::BuildBridge&>(bridge).build());
+  auto& build_bridge = static_cast<control::BuildBridge&>(bridge);
+  auto frontend = std::make_shared<ClientFrontend>(bridge, build_bridge.build());
   ASSIGN_OR_RETURN(auto root, RootMount(process.root, refs));
   ASSIGN_OR_RETURN(auto metadata, MetadataMount(*process.definition, refs.temp_dir()));
   ASSIGN_OR_RETURN(auto ends, SocketPair());
@@ -186,8 +186,10 @@ StatusOr<frontend::Result> StdioFrontends::Run(frontend::Bridge& bridge,
       end.request_stop();
     }));
     worker::exec::Attachment stdio{ends.second.get(), ends.second.get(), STDERR_FILENO, nullptr};
-    status = worker_.executor().RunAttached(NewId(), root, {metadata}, MetaOf(process, parts_),
-                                            stdio, end.get_token());
+    worker::exec::ProcessMeta meta = MetaOf(process, parts_);
+    ASSIGN_OR_RETURN(meta.proxy, build_bridge.ProxyFor(static_cast<int>(meta.network)));
+    status = worker_.executor().RunAttached(NewId(), root, {metadata}, meta, stdio,
+                                            end.get_token());
     broken = closed;  // later it is the server here that closes
     // Calls that are still open end before the containers that they may wait for.
     frontend->containers().ReleaseAll();

@@ -37,6 +37,7 @@
 #include "worker/exporter/exporter_table.h"
 #include "worker/exporter/image_commit.h"
 #include "worker/exporter/image_push.h"
+#include "worker/op/proxied_steps.h"
 #include "worker/op/source_pins.h"
 #include "worker/remotecache/registry_cache.h"
 #include "worker/source/git/ssh_keyscan.h"
@@ -52,6 +53,18 @@ constexpr size_t kExecWidth = 64;
 constexpr size_t kNetworkWidth = 16;
 
 size_t DiskWidth() { return std::max<size_t>(4, 2 * std::thread::hardware_concurrency()); }
+
+std::optional<control::ProxiedStep> FindProxied(worker::Worker& worker, const Digest& vertex) {
+  auto capture = worker.proxied_steps().Find(vertex);
+  if (!capture) return std::nullopt;
+  control::ProxiedStep step;
+  for (auto& [url, digest] : (*capture)->Materials()) step.materials.push_back({url, digest});
+  for (auto& gap : (*capture)->Gaps()) {
+    step.gaps.push_back({.op = {}, .name = {}, .method = gap.method, .uri = gap.url,
+                         .reason = gap.reason});
+  }
+  return step;
+}
 
 worker::exec::ExecutorOptions ExecutorOptionsOf(const Config& config) {
   const WorkerConfig& from = WorkerConfigOf(config);
@@ -247,6 +260,14 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
   options.sources.push_back(worker::NewImageSource(pulled));
   options.sources.push_back(worker::NewBlobSource(pulled, JoinPath(options.root, "worker-tmp")));
   image_resolver = std::make_unique<worker::ImageResolver>(std::move(pulled));
+  options.read_blob = [this](const worker::BlobQuery& query, const auto& sink) -> Status {
+    ASSIGN_OR_RETURN(auto origin, image_resolver->OriginFor({.scheme = query.scheme,
+                                                             .ref = query.ref,
+                                                             .store = query.store,
+                                                             .session = query.session,
+                                                             .sessions = query.sessions}));
+    return origin->ReadBlob(query.ref, query.digest, sink);
+  };
   ASSIGN_OR_RETURN(worker, worker::Worker::Open(std::move(options)));
   exporters = worker::NewExporterTable(
       {.refs = refs.get(),
@@ -260,14 +281,6 @@ Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& f
   caches->Add("local", worker::NewLocalCacheBackend(sessions));
   caches->Add("registry", worker::NewRegistryCacheBackend(registry, sessions));
   return OkStatus();
-  options.read_blob = [this](const worker::BlobQuery& query, const auto& sink) -> Status {
-    ASSIGN_OR_RETURN(auto origin, image_resolver->OriginFor({.scheme = query.scheme,
-                                                             .ref = query.ref,
-                                                             .store = query.store,
-                                                             .session = query.session,
-                                                             .sessions = query.sessions}));
-    return origin->ReadBlob(query.ref, query.digest, sink);
-  };
 }
 
 void Daemon::Graph::StartSolver() {
@@ -314,6 +327,8 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
     if (!found) return std::nullopt;
     return control::PinnedSource{std::move(found->pin), std::move(found->url)};
   };
+  services.find_proxied = [this](const Digest& vertex) { return FindProxied(*worker, vertex); };
+  services.proxy_network = config.proxy_network;
   services.check_policy = [this](const control::PolicyQuery& query) {
     return api::CheckSourcePolicy(sessions, query);
   };
@@ -325,6 +340,9 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
   services.after_build = [this] { collector->Trigger(); };
   controller =
       std::make_unique<control::Controller>(services, history.get(), api::MakeHistoryRecord);
+  worker->set_proxy_policies([this](const std::vector<std::string>& ids) {
+    return controller->ProxyPolicyFor(ids);
+  });
   parts = {.controller = controller.get(),
            .sessions = &sessions,
            .refs = refs.get(),

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <unordered_set>
 
 #include "base/strings.h"
@@ -13,8 +14,6 @@
 
 namespace kiln::control {
 namespace {
-
-constexpr std::string_view kMask = "xxxxx";
 
 bool SamePlatform(const std::optional<Platform>& a, const std::optional<Platform>& b) {
   if (!a || !b) return !a && !b;
@@ -84,6 +83,21 @@ void CaptureExec(const pb::ExecOp& exec, Capture* capture) {
     capture->AddSecret({secret.id(), secret.optional()});
   }
   if (exec.network() != pb::NetMode::NONE) capture->network_access = true;
+}
+
+void CaptureProxied(const llb::Vertex& vertex, const FindProxied& find, Capture* capture) {
+  if (!vertex.proxy_network) return;
+  capture->proxy_network = true;
+  auto step = find ? find(vertex.digest) : std::nullopt;
+  if (!step) return;
+  for (HttpUse& material : step->materials) capture->AddHttp(std::move(material));
+  const auto& args = vertex.op->exec().meta().args();
+  for (ProxyGapUse& gap : step->gaps) {
+    capture->incomplete_materials = true;
+    gap.op = vertex.digest.text();
+    gap.name = StrJoin(std::vector<std::string>(args.begin(), args.end()), " ");
+    capture->proxy_gaps.push_back(std::move(gap));
+  }
 }
 
 bool SameMaybe(const RequestUsePtr& a, const RequestUsePtr& b) {
@@ -181,6 +195,8 @@ void Capture::Merge(const Capture& other) {
   for (const NameUse& agent : other.request.ssh) AddSsh(agent);
   network_access = network_access || other.network_access;
   incomplete_materials = incomplete_materials || other.incomplete_materials;
+  proxy_network = proxy_network || other.proxy_network;
+  proxy_gaps.insert(proxy_gaps.end(), other.proxy_gaps.begin(), other.proxy_gaps.end());
 }
 
 Status Capture::OptimizeImages() {
@@ -215,9 +231,15 @@ void Capture::Sort() {
   std::stable_sort(sources.http.begin(), sources.http.end(), by_url);
   std::stable_sort(request.secrets.begin(), request.secrets.end(), by_id);
   std::stable_sort(request.ssh.begin(), request.ssh.end(), by_id);
+  std::stable_sort(proxy_gaps.begin(), proxy_gaps.end(),
+                   [](const ProxyGapUse& a, const ProxyGapUse& b) {
+                     return std::tie(a.op, a.uri, a.method, a.reason) <
+                            std::tie(b.op, b.uri, b.method, b.reason);
+                   });
 }
 
-Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin) {
+Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin,
+                     const FindProxied& find_proxied) {
   Capture capture;
   if (edge.vertex == nullptr) return capture;
   std::unordered_set<const llb::Vertex*> seen;
@@ -231,22 +253,16 @@ Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin) {
       auto pinned = find_pin(vertex->digest);
       if (pinned) CaptureSource(op, *pinned, &capture);
     }
-    if (op.has_exec()) CaptureExec(op.exec(), &capture);
+    if (op.has_exec()) {
+      CaptureExec(op.exec(), &capture);
+      CaptureProxied(*vertex, find_proxied, &capture);
+    }
     if (op.has_build()) capture.incomplete_materials = true;  // what it brought in is not known
     for (auto input = vertex->inputs.rbegin(); input != vertex->inputs.rend(); ++input) {
       open.push_back(input->vertex.get());
     }
   }
   return capture;
-}
-
-std::string RedactUrl(const std::string& text) {
-  StatusOr<Url> url = ParseUrl(text);
-  if (!url.ok()) return text;
-  bool has_user = url->user && !url->user->empty();
-  if (has_user) url->user = std::string(kMask);
-  if (url->password) url->password = std::string(kMask);
-  return url->ToString();
 }
 
 std::map<std::string, std::string> FilterArgs(const std::map<std::string, std::string>& opts) {

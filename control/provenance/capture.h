@@ -79,12 +79,23 @@ struct RequestUse {
 };
 bool SameRequest(const RequestUse& a, const RequestUse& b);
 
+// A request of a step through the proxy that is no material.
+struct ProxyGapUse {
+  std::string op;    // digest of the step
+  std::string name;  // its command
+  std::string method;
+  std::string uri;
+  std::string reason;
+};
+
 // A plain value.
 struct Capture {
   Parameters request;
   Sources sources;
   bool network_access = false;
   bool incomplete_materials = false;
+  bool proxy_network = false;            // some step reached the network by the proxy only
+  std::vector<ProxyGapUse> proxy_gaps;
 
   void AddImage(const ImageUse& image);
   void AddBlob(const BlobUse& blob);
@@ -107,15 +118,22 @@ struct PinnedSource {
 };
 using FindPin = std::function<std::optional<PinnedSource>(const Digest& vertex)>;
 
-// Of all steps that lead to `edge`. Sources without a pin are left out.
-Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin);
+// What a step has fetched through the proxy; only method, uri and reason of the gaps are set.
+struct ProxiedStep {
+  std::vector<HttpUse> materials;
+  std::vector<ProxyGapUse> gaps;
+};
+using FindProxied = std::function<std::optional<ProxiedStep>(const Digest& vertex)>;
+
+// Of all steps that lead to `edge`. Sources without a pin are left out. `find_proxied` may be
+// empty.
+Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin,
+                     const FindProxied& find_proxied);
 
 // Arguments of a frontend that belong into provenance; credentials in addresses are hidden.
 std::map<std::string, std::string> FilterArgs(const std::map<std::string, std::string>& opts);
 // A request whose context is one of `sources`, or an address of its own.
 RequestUse MakeRequestUse(const std::string& frontend, std::map<std::string, std::string> args,
                           const Sources& sources);
-
-std::string RedactUrl(const std::string& url);
 
 }  // namespace kiln::control

@@ -3,9 +3,11 @@
 
 #include "base/go_json.h"
 #include "base/strings.h"
+#include "base/url.h"
 #include "control/provenance/build_steps.h"
 #include "llb/op_json.h"
 #include "llb/proto/ops.pb.h"
+#include "llb/wire_field.h"
 #include "oci/manifest.h"
 #include "oci/purl.h"
 
@@ -15,6 +17,9 @@ namespace {
 constexpr std::string_view kBuildType1 =
     "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md";
 constexpr std::string_view kBuildType02 = "https://mobyproject.org/buildkit@v1";
+
+constexpr std::string_view kIncompleteUrl =
+    "github.com/moby/buildkit/errdefs.ProvenanceMaterialsIncomplete+json";
 
 std::string MapJson(const std::map<std::string, std::string>& map) {
   GoJsonObject out;
@@ -156,17 +161,50 @@ bool Scrub(Parameters* request) {
   return incomplete;
 }
 
+// errdefs.ProvenanceMaterialIncomplete: op 1, name 2, method 3, uri 4, final_uri 5, reason 6.
+std::string GapDetail(const ProxyGapUse& gap) {
+  std::string bytes;
+  const std::pair<int, const std::string*> fields[] = {
+      {1, &gap.op}, {2, &gap.name}, {3, &gap.method}, {4, &gap.uri}, {6, &gap.reason}};
+  for (const auto& [number, text] : fields) {
+    if (!text->empty()) llb::AppendWireField(&bytes, number, *text);
+  }
+  return bytes;
+}
+
+std::string GapText(const ProxyGapUse& gap) {
+  const std::string& title = !gap.name.empty() ? gap.name : !gap.op.empty() ? gap.op : gap.uri;
+  std::string text = StrCat("\n  - ", title);
+  const std::pair<std::string_view, const std::string*> lines[] = {
+      {"method", &gap.method}, {"url", &gap.uri}, {"reason", &gap.reason}};
+  for (const auto& [key, value] : lines) {
+    if (!value->empty()) text += StrCat("\n    ", key, ": ", *value);
+  }
+  return text;
+}
+
 Status IncompleteMaterials(const Capture& capture) {
   std::string text =
       "provenance materials are incomplete\n\n"
       "The build requested complete provenance materials, but not all dependencies could be "
       "captured.";
-  if (capture.sources.locals.empty()) return UnknownError(text);
-  text += "\n\nUncaptured local sources:";
+  std::string details;
+  auto add = [&](const ProxyGapUse& gap) {
+    llb::AppendWireField(&details, 1, GapDetail(gap));
+  };
+  if (!capture.sources.locals.empty()) text += "\n\nUncaptured local sources:";
   for (const std::string& name : capture.sources.locals) {
     text += StrCat("\n  - ", name.empty() ? "<unnamed>" : name, "\n    reason: local_source");
+    add({.op = {}, .name = name, .method = {}, .uri = {}, .reason = "local_source"});
   }
-  return UnknownError(text);
+  if (!capture.proxy_gaps.empty()) text += "\n\nUncaptured requests:";
+  for (const ProxyGapUse& gap : capture.proxy_gaps) {
+    text += GapText(gap);
+    add(gap);
+  }
+  Status refused = UnknownError(text);
+  refused.AddDetail(kIncompleteUrl, std::move(details));
+  return refused;
 }
 
 std::string SourceInfoJson(const pb::SourceInfo& info, const BuildSteps& steps) {
@@ -215,6 +253,24 @@ std::string LayersJson(
     }
     out.Raw(step, StrCat("[", StrJoin(lists, ","), "]"));
   }
+  return out.Finish();
+}
+
+std::string NetworkJson(const std::vector<ProxyGapUse>& gaps) {
+  std::vector<std::string> items;
+  for (const ProxyGapUse& gap : gaps) {
+    GoJsonObject item;
+    item.OmitString("op", gap.op);
+    item.OmitString("name", gap.name);
+    item.OmitString("method", gap.method);
+    item.OmitString("uri", gap.uri);
+    item.OmitString("reason", gap.reason);
+    items.push_back(item.Finish());
+  }
+  GoJsonObject out, proxy;
+  out.String("mode", "proxy");
+  OmitList("incomplete", items, &proxy);
+  if (!items.empty()) out.Raw("proxy", proxy.Finish());
   return out.Finish();
 }
 
@@ -308,6 +364,7 @@ std::string Predicate::Metadata(const RunFacts& run) const {
   OmitMap("vcs", vcs_, &out);
   if (!source_.empty()) out.Raw("source", source_);
   if (!run.layers.empty()) out.Raw("layers", LayersJson(run.layers));
+  if (capture_.proxy_network) out.Raw("network", NetworkJson(capture_.proxy_gaps));
   return out.Finish();
 }
 

@@ -107,5 +107,45 @@ TEST(Capture, ASecretThatOneStepNeedsIsNotOptional) {
   EXPECT_FALSE(capture.request.secrets[0].optional);
 }
 
+TEST(Predicate, TheProxyIsToldWithWhatItMissed) {
+  Capture capture;
+  capture.proxy_network = true;
+  capture.AddHttp({"http://h/file", Digest::Trusted("sha256:ab")});
+  std::string json = JsonOf({}, capture);
+  EXPECT_NE(json.find(R"("buildkit_metadata":{"network":{"mode":"proxy"}})"), std::string::npos)
+      << json;
+  capture.incomplete_materials = true;
+  capture.proxy_gaps = {{"sha256:op", "wget x", "GET", "http://h/no", "unsuccessful_response"}};
+  json = JsonOf({}, capture);
+  EXPECT_NE(json.find(R"("network":{"mode":"proxy","proxy":{"incomplete":[{"op":"sha256:op",)"
+                      R"("name":"wget x","method":"GET","uri":"http://h/no",)"
+                      R"("reason":"unsuccessful_response"}]}})"),
+            std::string::npos)
+      << json;
+}
+
+TEST(Predicate, MaterialsThatAreMissingAreNamed) {
+  Capture capture;
+  capture.AddLocal("context");
+  capture.incomplete_materials = true;
+  capture.proxy_gaps = {{"o", "", "GET", "http://h/no", "upstream_error"}};
+  Status refused = Predicate::Make({.complete_materials = true}, capture, nullptr).status();
+  EXPECT_EQ(refused.message(),
+            "provenance materials are incomplete\n\n"
+            "The build requested complete provenance materials, but not all dependencies could be "
+            "captured.\n\n"
+            "Uncaptured local sources:\n  - context\n    reason: local_source\n\n"
+            "Uncaptured requests:\n  - o\n    method: GET\n    url: http://h/no\n"
+            "    reason: upstream_error");
+  const StatusDetail* detail = refused.FindDetail(
+      "github.com/moby/buildkit/errdefs.ProvenanceMaterialsIncomplete+json");
+  ASSERT_NE(detail, nullptr);
+  // errdefs.proto: repeated message 1 of op 1, name 2, method 3, uri 4, final_uri 5, reason 6.
+  EXPECT_EQ(detail->bytes,
+            "\x0a\x17\x12\x07" "context" "\x32\x0c" "local_source"
+            "\x0a\x25\x0a\x01" "o" "\x1a\x03" "GET" "\x22\x0b" "http://h/no"
+            "\x32\x0e" "upstream_error");
+}
+
 }  // namespace
 }  // namespace kiln::control

@@ -6,39 +6,19 @@
 #include "worker/exec/cni_network.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/file.h>
-#include <sys/mount.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <thread>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "worker/exec/network_pool.h"
+#include "worker/netns/netns.h"
 
 namespace kiln::worker::exec {
 namespace {
-
-// Makes a namespace and binds it to `path`. A thread of its own leaves ours alone.
-Status MakeNamespace(const std::string& path) {
-  ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  Status status;
-  std::thread([&] {
-    if (::unshare(CLONE_NEWNET) != 0) {
-      status = ErrnoStatus(errno, "unshare");
-      return;
-    }
-    std::string own = StrCat("/proc/self/task/", ::syscall(SYS_gettid), "/ns/net");
-    if (::mount(own.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
-      status = ErrnoStatus(errno, "mount network namespace");
-    }
-  }).join();
-  return status;
-}
 
 struct Places {
   std::string namespaces;
@@ -53,13 +33,12 @@ class CniLease : public NetworkLease {
         result_file_(JoinPath(places.results, sandbox_.id)) {}
   ~CniLease() override {
     if (joined_) plugins_->Delete(sandbox_, ReadFile(result_file_).value_or(""));
-    ::umount2(sandbox_.path.c_str(), MNT_DETACH);
-    ::unlink(sandbox_.path.c_str());
+    netns::Unbind(sandbox_.path);
     ::unlink(result_file_.c_str());
   }
 
   Status SetUp() {
-    RETURN_IF_ERROR(MakeNamespace(sandbox_.path));
+    RETURN_IF_ERROR(netns::NewAt(sandbox_.path).status());
     ASSIGN_OR_RETURN(std::string result, plugins_->Add(sandbox_));
     joined_ = true;
     return WriteFileAtomic(result_file_, result, 0600);

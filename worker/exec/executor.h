@@ -18,6 +18,10 @@
 #include "cache/mount.h"
 #include "worker/cdi/cdi_devices.h"
 
+namespace kiln::worker::proxy {
+struct ProxyConfig;  // worker/proxy/proxy_config.h
+}
+
 namespace kiln::worker::exec {
 
 enum class NetMode { kDefault = 0, kHost = 1, kNone = 2 };
@@ -81,6 +85,8 @@ struct ProcessMeta {
   std::string cgroup_parent = {};
   std::optional<Limits> limits = {};
   NetMode network = NetMode::kDefault;
+  // Not null: the network is reached through a proxy only, which reaches it as `network` says.
+  std::shared_ptr<const proxy::ProxyConfig> proxy = {};
   bool insecure = false;
   bool remove_stubs_recursive = false;
   bool tty = false;                        // a terminal; only for attached processes

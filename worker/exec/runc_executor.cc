@@ -30,8 +30,10 @@
 #include "worker/exec/mount_stubs.h"
 #include "worker/exec/network.h"
 #include "worker/exec/process_control.h"
+#include "worker/exec/proxied_network.h"
 #include "worker/exec/running_containers.h"
 #include "worker/exec/runtime_spec.h"
+#include "worker/proxy/proxy_config.h"
 
 namespace kiln::worker::exec {
 namespace {
@@ -124,6 +126,7 @@ class BundleExecutor : public Executor {
         runtime_(std::move(runtime)),
         facts_(std::move(facts)),
         default_network_(std::move(network)),
+        proxy_(options_.root),
         resolv_conf_(options_.root, options_.dns) {}
 
   Status Run(const ContainerMount& root, const std::vector<ContainerMount>& mounts,
@@ -165,8 +168,28 @@ class BundleExecutor : public Executor {
                const std::vector<ContainerMount>& mounts, const ProcessMeta& meta,
                std::stop_token stop) {
     if (stop.stop_requested()) return CancelledError("context canceled");
+    // A proxy is told nothing of the step that stands behind it.
+    const std::string hostname = meta.proxy == nullptr ? meta.hostname : "";
+    ASSIGN_OR_RETURN(std::unique_ptr<NetworkLease> network, Network(meta).New(hostname));
+    if (meta.proxy != nullptr) return RunProxied(mode, root, mounts, meta, std::move(network), stop);
+    return RunIn(mode, root, mounts, meta, *network, nullptr, std::move(stop));
+  }
+
+  Status RunProxied(const RunMode& mode, const ContainerMount& root,
+                    const std::vector<ContainerMount>& mounts, const ProcessMeta& meta,
+                    std::unique_ptr<NetworkLease> egress, std::stop_token stop) {
+    ASSIGN_OR_RETURN(std::unique_ptr<ProxiedNetwork> network,
+                     ProxiedNetwork::New(proxy_, *meta.proxy, std::move(egress)));
+    ProcessMeta own = meta;
+    own.env = network->AddTo(std::move(own.env));
+    return RunIn(mode, root, mounts, own, *network, network.get(), std::move(stop));
+  }
+
+  // `proxied` is null or `network`.
+  Status RunIn(const RunMode& mode, const ContainerMount& root,
+               const std::vector<ContainerMount>& mounts, const ProcessMeta& meta,
+               const NetworkLease& network, ProxiedNetwork* proxied, std::stop_token stop) {
     const std::string& id = mode.id;
-    ASSIGN_OR_RETURN(std::unique_ptr<NetworkLease> network, Network(meta).New(meta.hostname));
     ASSIGN_OR_RETURN(std::string resolv_conf, resolv_conf_.Get(meta.network));
     ASSIGN_OR_RETURN(cache::MountLease root_lease, root.source());
     ASSIGN_OR_RETURN(std::unique_ptr<Bundle> bundle, Bundle::Make(JoinPath(options_.root, id)));
@@ -180,8 +203,15 @@ class BundleExecutor : public Executor {
     input.root_path = runtime_->SpecRoot(bundle->rootfs());
     input.hosts_file = hosts;
     input.resolv_conf = resolv_conf;
-    input.network = network->network();
-    return RunInBundle(*bundle, tree, mounts, std::move(input), mode, std::move(stop));
+    input.network = network.network();
+    if (proxied == nullptr) {
+      return RunInBundle(*bundle, tree, mounts, std::move(input), mode, std::move(stop));
+    }
+    std::vector<ContainerMount> all = mounts;
+    RETURN_IF_ERROR(proxied->MakeTrusted(tree, bundle->path(), &all));
+    Status status = RunInBundle(*bundle, tree, all, std::move(input), mode, std::move(stop));
+    proxied->EndTrust();
+    return status;
   }
 
   Status ExecIn(const std::string& id, const ProcessMeta& meta, const Attachment& attachment,
@@ -311,6 +341,7 @@ class BundleExecutor : public Executor {
   std::unique_ptr<NetworkProvider> default_network_;
   std::unique_ptr<NetworkProvider> host_network_ = MakeHostNetwork();
   std::unique_ptr<NetworkProvider> no_network_ = MakeNoNetwork();
+  proxy::ProxyNetwork proxy_;
   ResolvConfFiles resolv_conf_;
   RunningContainers running_;
 };

@@ -193,6 +193,7 @@ StatusOr<std::shared_ptr<ContainerProcess>> Container::Start(const ProcessReques
   meta.insecure = request.insecure;
   meta.remove_stubs_recursive = request.remove_stubs_recursive;
   meta.network = state_->request.network;
+  meta.proxy = state_->request.proxy;
   meta.hostname = state_->request.hostname;
   meta.extra_hosts = state_->request.extra_hosts;
   AddDefault("PATH", state_->request.os == "windows" ? kWindowsPath : kDefaultPath, &meta.env);

@@ -34,6 +34,7 @@ struct ContainerRequest {
   std::shared_ptr<const pb::ExecOp> mounts;  // only its mounts count; inputs index `inputs`
   std::vector<cache::Ref> inputs;
   exec::NetMode network = exec::NetMode::kDefault;
+  std::shared_ptr<const proxy::ProxyConfig> proxy = {};  // null: without
   std::string hostname;
   std::vector<exec::HostIp> extra_hosts;
   std::string os = "linux";                  // which PATH processes get by default

@@ -13,6 +13,7 @@
 #include "worker/op/failed_steps.h"
 #include "worker/op/log_streams.h"
 #include "worker/op/op_deps.h"
+#include "worker/op/proxied_steps.h"
 #include "worker/op/step_mounts.h"
 
 namespace kiln::worker {
@@ -71,6 +72,9 @@ class ExecOp : public solver::Op {
  public:
   ExecOp(const OpDeps& deps, VertexPtr vertex)
       : deps_(deps), vertex_(std::move(vertex)), op_(vertex_->op->exec()) {}
+  ~ExecOp() override {
+    if (vertex_->proxy_network) deps_.proxied->Drop(vertex_->digest, this);
+  }
 
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int, solver::JobContext&) override {
     const pb::Platform* platform =
@@ -94,6 +98,7 @@ class ExecOp : public solver::Op {
     std::vector<exec::ContainerMount> all = mounts.mounts();
     RETURN_IF_ERROR(AddEmulator(&meta, &all));
     RETURN_IF_ERROR(AddSecretEnv(context, &meta.env));
+    if (vertex_->proxy_network) meta.proxy = Proxy(context);
     Status status = RunLogged(mounts.root(), all, meta, context);
     if (!status.ok()) return WithTrees(std::move(status), inputs, mounts, context);
     return mounts.Commit();
@@ -133,6 +138,14 @@ class ExecOp : public solver::Op {
     });
     if (!has_path) meta.env.emplace_back(kDefaultPath);
     return meta;
+  }
+
+  std::shared_ptr<const proxy::ProxyConfig> Proxy(solver::JobContext& context) const {
+    auto config = std::make_shared<proxy::ProxyConfig>();
+    if (deps_.proxy_policy) config->policy = deps_.proxy_policy(context.Builds());
+    config->capture = std::make_shared<proxy::ProxyCapture>();
+    deps_.proxied->Set(vertex_->digest, this, config->capture);
+    return config;
   }
 
   // For platforms that this machine cannot run: a static qemu in front of the command.
@@ -216,6 +229,7 @@ class ExecOp : public solver::Op {
                   [&](int stream, std::string_view bytes) { logs.Write(stream, bytes); },
                   context.stop())
             : InvalidArgumentError(StrCat("invalid security mode ", static_cast<int>(op_.security())));
+    if (meta.proxy != nullptr) logs.Write(2, meta.proxy->capture->LogText());
     if (status.ok()) {
       return status;
     }

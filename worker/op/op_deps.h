@@ -13,13 +13,18 @@
 #include "worker/client_session.h"
 #include "worker/exec/executor.h"
 #include "worker/op/step_limit.h"
+#include "worker/proxy/proxy_config.h"
 #include "worker/source/source.h"
 
 namespace kiln::worker {
 
 class CacheMounts;
 class FailedSteps;
+class ProxiedSteps;
 class SourcePins;
+
+// What the builds of these ids think of requests through the proxy.
+using ProxyPolicySource = std::function<proxy::ProxyPolicy(const std::vector<std::string>& ids)>;
 
 struct OpDeps {
   cache::RefStore* refs = nullptr;
@@ -29,6 +34,8 @@ struct OpDeps {
   StepLimit* limit = nullptr;
   FailedSteps* failed_steps = nullptr;
   SourcePins* pins = nullptr;
+  ProxiedSteps* proxied = nullptr;
+  ProxyPolicySource proxy_policy;
   std::function<Source*(std::string_view scheme)> find_source;
   std::vector<Platform> platforms;  // whose programs the kernel runs
   std::string worker_id;  // for messages
