@@ -12,6 +12,9 @@
 namespace kiln::cache {
 namespace {
 
+// How many trees wait for one write of the database.
+constexpr size_t kTreesAtOnce = 64;
+
 StatusOr<Filter> ParseFilters(std::string_view what, const std::vector<std::string>& filters) {
   StatusOr<Filter> filter = Filter::ParseAll(filters);
   if (filter.ok()) return filter;
@@ -160,13 +163,14 @@ StatusOr<std::vector<UsageRecord>> RefCore::Usage(const std::vector<std::string>
   return all;
 }
 
-// Removes a batch of records that nothing uses; without a limit all that may go
-// now, with one the first in line. Parents come free in the next round.
-StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_bytes,
-                                     int64_t total,
-                                     const std::function<void(const UsageRecord&)>& removed) {
+// Removes the records of a batch that nothing uses; without a limit all that may go
+// now, with one the first in line. Parents come free in the next round. The trees
+// are the caller's to remove.
+StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, const Filter& filter,
+                                     int64_t keep_bytes, int64_t total,
+                                     const std::function<void(const UsageRecord&)>& removed,
+                                     std::vector<std::string>* snapshots) {
   if (keep_bytes != 0 && total < keep_bytes) return int64_t{-1};
-  ASSIGN_OR_RETURN(Filter filter, ParseFilters("prune", options.filters));
   Time cutoff{Now().nanos - options.keep_duration_nanos};
   std::vector<Candidate> candidates;
   RefStore::RemoveCallback on_remove;
@@ -187,7 +191,7 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
       if (options.keep_duration_nanos != 0 && row.last_used.set() && row.last_used > cutoff) {
         continue;
       }
-      if (!Matches(filter, Describe(*record))) continue;
+      if (!options.filters.empty() && !Matches(filter, Describe(*record))) continue;
       candidates.push_back({record, row.last_used, row.usage_count});
     }
   }
@@ -198,7 +202,6 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
   int64_t freed = 0;
   int removed_count = 0;
   const std::string rule = RuleText(options);
-  std::vector<std::string> snapshots;
   for (const Candidate& candidate : candidates) {
     StatusOr<int64_t> size = SizeOf(candidate.record);
     std::vector<std::string> ids;
@@ -224,15 +227,25 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, int64_t keep_b
     if (on_remove) {
       for (const std::string& id : ids) on_remove(id, rule);
     }
-    if (!snapshot.empty()) snapshots.push_back(std::move(snapshot));
+    if (!snapshot.empty()) snapshots->push_back(std::move(snapshot));
     usage.size = size.ok() ? *size : 0;
     freed += usage.size;
     ++removed_count;
     if (removed) removed(usage);
   }
-  RETURN_IF_ERROR(table.Flush());  // rows first: a row without files is worse than the reverse
-  for (const std::string& snapshot : snapshots) RETURN_IF_ERROR(snapshots_->Remove(snapshot));
   return removed_count == 0 ? int64_t{-1} : freed;
+}
+
+// Trees whose records are gone. Rows first: a row without files is worse than the reverse.
+Status RefCore::RemoveTrees(std::vector<std::string>* snapshots) {
+  RETURN_IF_ERROR(table.Flush());
+  Status first;
+  for (const std::string& snapshot : *snapshots) {
+    Status removed = snapshots_->Remove(snapshot);
+    if (first.ok()) first = removed;
+  }
+  snapshots->clear();
+  return first;
 }
 
 Status RefCore::Prune(const PruneOptions& options,
@@ -246,11 +259,15 @@ Status RefCore::Prune(const PruneOptions& options,
     ASSIGN_OR_RETURN(disk, DiskSpaceOf(options_.root));
   }
   int64_t keep = KeepBytes(total, disk, options);
+  ASSIGN_OR_RETURN(Filter filter, ParseFilters("prune", options.filters));
+  std::vector<std::string> snapshots;
   for (;;) {
-    ASSIGN_OR_RETURN(int64_t freed, PruneOnce(options, keep, total, removed));
+    ASSIGN_OR_RETURN(int64_t freed, PruneOnce(options, filter, keep, total, removed, &snapshots));
     if (freed < 0) break;
     total -= freed;
+    if (snapshots.size() >= kTreesAtOnce) RETURN_IF_ERROR(RemoveTrees(&snapshots));
   }
+  RETURN_IF_ERROR(RemoveTrees(&snapshots));
   return SweepBlobs();
 }
 

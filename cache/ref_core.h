@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/filter.h"
 #include "base/job_pool.h"
 #include "cache/record.h"
 #include "cache/ref_store.h"
@@ -129,8 +130,11 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
 
   // prune.cc
   StatusOr<std::vector<UsageRecord>> UsageOfAll();
-  StatusOr<int64_t> PruneOnce(const PruneOptions& options, int64_t keep_bytes, int64_t total,
-                              const std::function<void(const UsageRecord&)>& removed);
+  StatusOr<int64_t> PruneOnce(const PruneOptions& options, const Filter& filter,
+                              int64_t keep_bytes, int64_t total,
+                              const std::function<void(const UsageRecord&)>& removed,
+                              std::vector<std::string>* snapshots);
+  Status RemoveTrees(std::vector<std::string>* snapshots);
 
   const RefStoreOptions options_;
   std::unique_ptr<SnapshotStore> snapshots_;

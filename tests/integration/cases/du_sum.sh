@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 rounds=${KILN_DU_ROUNDS:-6}
 # The history is no record: a few builds of it will do.
-printf '[history]\n  maxEntries = 5\n' >"$W/buildkitd.toml"
+printf '[history]\n  maxAge = 1\n  maxEntries = 5\n' >"$W/buildkitd.toml"
 daemon_start --config "$W/buildkitd.toml"
 sum() {
   "$BUILDCTL" du --format '{{json .}}' | python3 -c 'import json,sys; print(sum(r["size"] for r in json.load(sys.stdin)))'
