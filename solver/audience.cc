@@ -55,6 +55,11 @@ bool Audience::Has(const BuildState* build) const {
   return Holds(builds_, build);
 }
 
+bool Audience::IsOnlyOf(const BuildState* build) const {
+  std::lock_guard lock(mutex_);
+  return builds_.size() == 1 && builds_.front().get() == build;
+}
+
 std::vector<BuildStatePtr> Audience::builds() const {
   std::lock_guard lock(mutex_);
   std::vector<BuildStatePtr> all = builds_;
@@ -103,6 +108,7 @@ void Audience::Started(bool cached) {
 
 void Audience::Completed(const Status& status, bool cached) {
   std::lock_guard lock(mutex_);
+  if (!vertex_.started.set()) return;
   vertex_.completed = Now();
   vertex_.cached = cached;
   vertex_.error = status.message();

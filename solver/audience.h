@@ -28,6 +28,8 @@ class Audience : public ProgressSink {
   void Remove(const BuildState* build);
   bool empty() const;
   bool Has(const BuildState* build) const;
+  // No other build has the vertex.
+  bool IsOnlyOf(const BuildState* build) const;
   std::vector<BuildStatePtr> builds() const;
 
   void Send(ProgressEvent event) override;
@@ -36,7 +38,7 @@ class Audience : public ProgressSink {
 
   // The vertex starts, now; `cached` if it is only being loaded.
   void Started(bool cached);
-  // It ends, now. OK, or the text that is shown.
+  // It ends, now. OK, or the text that is shown. Nothing if it never started.
   void Completed(const Status& status, bool cached);
 
  private:

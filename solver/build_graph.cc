@@ -277,23 +277,62 @@ void BuildGraph::CancelBuild(const std::string& id, const Status& reason) {
   for (const RequestPtr& request : mine) Finish(request, reason);
 }
 
-void BuildGraph::EndBuild(const std::string& id) {
+void BuildGraph::EndBuild(const std::string& id, std::function<void()> ended) {
   auto it = builds_.find(id);
-  if (it == builds_.end()) return;
+  if (it == builds_.end()) return ended();
   CancelBuild(id, CancelledError("context canceled"));
   Pump();
   Build build = std::move(it->second);
   builds_.erase(it);
-  build.state->CloseProgress();
   NoteSteps(build);
-  std::vector<std::shared_ptr<VertexNode>> gone;
-  for (const std::shared_ptr<VertexNode>& node : build.vertices) {
-    node->audience->Remove(build.state.get());
-    if (node->audience->empty()) gone.push_back(node);
-  }
+  Ending ending{build.state, {}, std::move(ended)};
+  std::vector<std::shared_ptr<VertexNode>> gone = LetGo(build, &ending);
   for (const auto& node : gone) Remove(*node);
   Pump();  // stops what only they wanted
   for (const auto& node : gone) node->edges.clear();
+  // What others still want goes on without this build.
+  std::erase_if(ending.runs, [&](const std::shared_ptr<Flight>& run) {
+    if (run->stop.stop_requested()) return false;
+    run->vertex->audience->Remove(build.state.get());
+    return true;
+  });
+  endings_.push_back(std::move(ending));
+  FinishEndings();
+}
+
+// The vertices that nobody has now. Those that run keep the build as their listener.
+std::vector<std::shared_ptr<VertexNode>> BuildGraph::LetGo(const Build& build, Ending* ending) {
+  std::vector<std::shared_ptr<VertexNode>> gone;
+  for (const std::shared_ptr<VertexNode>& node : build.vertices) {
+    if (node->flight != nullptr && node->audience->IsOnlyOf(build.state.get())) {
+      ending->runs.push_back(node->flight);
+      gone.push_back(node);
+      continue;
+    }
+    node->audience->Remove(build.state.get());
+    if (node->audience->empty()) gone.push_back(node);
+  }
+  return gone;
+}
+
+void BuildGraph::AbandonRuns(const std::string& id) {
+  for (Ending& ending : endings_) {
+    if (ending.state->id() == id) ending.runs.clear();
+  }
+  FinishEndings();
+}
+
+void BuildGraph::FinishEndings() {
+  std::vector<Ending> over;
+  std::erase_if(endings_, [&](Ending& ending) {
+    if (!ending.runs.empty()) return false;
+    over.push_back(std::move(ending));
+    return true;
+  });
+  for (Ending& ending : over) {
+    ending.state->CloseProgress();
+    ending.ended();
+  }
 }
 
 // Takes a vertex out of the graph. What stands on it goes at the same time: a
@@ -332,6 +371,8 @@ void BuildGraph::Close() {
   std::vector<std::string> ids;
   for (const auto& [id, build] : builds_) ids.push_back(id);
   for (const std::string& id : ids) EndBuild(id);
+  for (Ending& ending : endings_) ending.runs.clear();
+  FinishEndings();
   if (jobs_ == 0) parts_.idle();
 }
 

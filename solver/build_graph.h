@@ -44,7 +44,10 @@ class BuildGraph {
   ~BuildGraph();
 
   void StartBuild(BuildOptions options);
-  void EndBuild(const std::string& id);
+  // `ended` follows once the runs that were stopped for it have told how they ended.
+  void EndBuild(const std::string& id, std::function<void()> ended = [] {});
+  // Waits no longer for those of this build.
+  void AbandonRuns(const std::string& id);
   void Solve(uint64_t request, const std::string& build, const llb::Edge& edge,
              const SolveOptions& options, Scheduler::Done done);
   // For an op that is running: the edge's vertices belong to all builds of `parent`.
@@ -74,8 +77,16 @@ class BuildGraph {
     std::vector<std::shared_ptr<VertexNode>> vertices;
     std::vector<std::shared_ptr<SourceEntry>> sources;
   };
+  // A build that is gone, and what it was still to hear.
+  struct Ending {
+    BuildStatePtr state;
+    std::vector<std::shared_ptr<Flight>> runs;
+    std::function<void()> ended;
+  };
 
   // build_graph.cc
+  std::vector<std::shared_ptr<VertexNode>> LetGo(const Build& build, Ending* ending);
+  void FinishEndings();
   EdgeNode& LoadEdge(const llb::Edge& edge, const SolveOptions& options,
                      const std::vector<Build*>& builds, VertexNode* parent);
   std::shared_ptr<VertexNode> Intern(const std::shared_ptr<const llb::Vertex>& vertex,
@@ -167,6 +178,7 @@ class BuildGraph {
   Parts parts_;
   std::shared_ptr<KeyTable> local_;
   std::unordered_map<std::string, Build> builds_;
+  std::vector<Ending> endings_;
   std::unordered_map<Digest, std::shared_ptr<VertexNode>> vertices_;
   std::unordered_map<uint64_t, RequestPtr> requests_;
   std::unordered_map<Digest, std::vector<std::shared_ptr<Flight>>> flights_;  // by cache map digest

@@ -125,6 +125,8 @@ void BuildGraph::RunOp(const std::shared_ptr<Flight>& flight, std::vector<cache:
     Enter([this, flight, shared, stopped] {
       JobDone();
       OnRun(flight, std::move(*shared), stopped);
+      for (Ending& ending : endings_) std::erase(ending.runs, flight);
+      FinishEndings();
     });
   };
   switch (node->op->pool()) {

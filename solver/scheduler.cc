@@ -4,6 +4,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <future>
 #include <thread>
 #include <utility>
@@ -15,6 +16,9 @@ namespace kiln::solver {
 namespace {
 
 namespace asio = boost::asio;
+
+// How long the end of a build waits for what it stopped to say how it ended.
+constexpr std::chrono::seconds kStopWait{10};
 
 class AsioMailbox : public Mailbox {
  public:
@@ -57,7 +61,12 @@ void Scheduler::StartBuild(BuildOptions options) {
 
 void Scheduler::EndBuild(const std::string& build) {
   BuildGraph& graph = loop_->graph;
-  graph.Enter([&graph, build] { graph.EndBuild(build); });
+  auto ended = std::make_shared<std::promise<void>>();
+  graph.Enter([&graph, build, ended] { graph.EndBuild(build, [ended] { ended->set_value(); }); });
+  std::future<void> future = ended->get_future();
+  if (future.wait_for(kStopWait) == std::future_status::ready) return;
+  graph.Enter([&graph, build] { graph.AbandonRuns(build); });
+  future.wait_for(kStopWait);
 }
 
 void Scheduler::Solve(const std::string& build, llb::Edge edge, SolveOptions options, Done done) {

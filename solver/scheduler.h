@@ -56,6 +56,7 @@ class Scheduler {
   // Registers a build; its vertices' progress goes to its sink from now on.
   void StartBuild(BuildOptions options);
   // Forgets the build and withdraws its interest; ops that nobody else wants stop.
+  // Blocks until they have told the build how they ended, for seconds at most.
   void EndBuild(const std::string& build);
 
   // Solves one edge for `build`. `done` runs once, on the loop thread; it must not

@@ -205,6 +205,29 @@ TEST_F(SchedulerTest, TheLastBuildToGoStopsTheOp) {
   EXPECT_TRUE(IsCancelled(stopped->get_future().get()));
 }
 
+TEST_F(SchedulerTest, ACancelledBuildHearsHowItsOpEnded) {
+  auto gate = std::make_shared<Gate>();
+  auto last_words = std::make_shared<Gate>();
+  auto step = ops_.Add({.name = "step", .on_exec = [gate, last_words](JobContext& job) {
+                          gate->Wait(job.stop()).IgnoreError();
+                          last_words->Wait({}).IgnoreError();
+                          return UnknownError("exit code: 137: context canceled");
+                        }});
+  auto sink = Start("a");
+  auto a = SolveLater("a", step);
+  gate->AwaitVisitor();
+  scheduler_->Cancel("a", CancelledError("enough"));
+  EXPECT_TRUE(IsCancelled(a.get().status()));
+
+  auto ended = std::async(std::launch::async, [&] { scheduler_->EndBuild("a"); });
+  last_words->AwaitVisitor();
+  EXPECT_FALSE(sink->vertices()["step"].completed.set());
+  last_words->Open();
+  ended.get();
+
+  EXPECT_EQ(sink->vertices()["step"].error, "exit code: 137: context canceled");
+}
+
 TEST_F(SchedulerTest, AFailureNamesItsVertexAndReachesTheEnd) {
   auto bad = ops_.Add({.name = "bad", .exec_error = UnknownError("exit code: 1")});
   auto end = ops_.Add({.name = "end", .inputs = {{bad, 0}}});
