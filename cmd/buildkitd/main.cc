@@ -73,6 +73,10 @@ void TellWhatRootlessLacks(const Config& config) {
   } else if (InUserNamespace() && config.oci.rootless) {
     missing = MissingInNamespace("/", !config.oci.no_process_sandbox);
   }
+  if (config.oci.no_process_sandbox) {
+    log::Warning("NoProcessSandbox is enabled: steps can kill, and perhaps trace, the processes "
+                 "around the daemon. It is meant for a daemon in a container of an ordinary user");
+  }
   for (const std::string& what : missing) log::Warning(StrCat("rootless self-test: ", what));
 }
 

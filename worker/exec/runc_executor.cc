@@ -32,6 +32,7 @@
 #include "worker/exec/process_control.h"
 #include "worker/exec/proxied_network.h"
 #include "worker/exec/running_containers.h"
+#include "worker/exec/runtime_check.h"
 #include "worker/exec/runtime_spec.h"
 #include "worker/proxy/proxy_config.h"
 
@@ -121,11 +122,12 @@ bool IsPlainId(std::string_view id) {
 class BundleExecutor : public Executor {
  public:
   BundleExecutor(ExecutorOptions options, std::unique_ptr<ContainerRuntime> runtime, HostFacts facts,
-               std::unique_ptr<NetworkProvider> network)
+               std::unique_ptr<NetworkProvider> network, const char* spec_version)
       : options_(std::move(options)),
         runtime_(std::move(runtime)),
         facts_(std::move(facts)),
         default_network_(std::move(network)),
+        spec_version_(spec_version),
         proxy_(options_.root),
         resolv_conf_(options_.root, options_.dns) {}
 
@@ -253,6 +255,7 @@ class BundleExecutor : public Executor {
 
   SpecInput BaseInput(const ProcessMeta& meta) const {
     SpecInput input;
+    input.version = spec_version_;
     input.meta = &meta;
     input.cgroup_parent = options_.cgroup_parent;
     input.apparmor_profile = options_.apparmor_profile;
@@ -339,6 +342,7 @@ class BundleExecutor : public Executor {
   std::unique_ptr<ContainerRuntime> runtime_;
   HostFacts facts_;
   std::unique_ptr<NetworkProvider> default_network_;
+  const char* spec_version_;
   std::unique_ptr<NetworkProvider> host_network_ = MakeHostNetwork();
   std::unique_ptr<NetworkProvider> no_network_ = MakeNoNetwork();
   proxy::ProxyNetwork proxy_;
@@ -353,11 +357,21 @@ class Runc : public ContainerRuntime {
                             std::stop_token stop) override {
     RuntimeCall own = call;
     own.binary = binary_;
-    return RunContainer(own, output, std::move(stop));
+    StatusOr<RuntimeExit> exit = RunContainer(own, output, std::move(stop));
+    if (exit.ok() && exit->code != 0 && !exit->stopped && !IsRunc(binary_)) TellError(call, output);
+    return exit;
   }
   void Delete(const std::string& id) override { DeleteContainer(binary_, id); }
 
  private:
+  // Others than runc write what went wrong only where nobody looks.
+  void TellError(const RuntimeCall& call, const OutputFn& output) const {
+    const std::string error = LastRuntimeError(JoinPath(call.bundle, "log.json"));
+    if (error.empty()) return;
+    log::Error(StrCat(binary_, ": ", error));
+    if (call.attachment == nullptr && output) output(2, StrCat(BaseName(binary_), ": ", error, "\n"));
+  }
+
   std::string binary_;
 };
 
@@ -372,6 +386,22 @@ void RemoveLeftovers(const std::string& root, ContainerRuntime& runtime) {
     cache::UnmountAll(path).IgnoreError();
     RemoveAll(path).IgnoreError();
   }
+}
+
+// Other runtimes than runc are asked what they take; what they cannot do goes to the log.
+const char* SpecVersionFor(const ExecutorOptions& options) {
+  if (options.binary.empty() || IsRunc(options.binary)) return kSpecVersion;
+  RuntimeQuestion question{options.binary, options.root, options.rootless, kSpecVersion};
+  std::string why = WhyRuntimeFails(question);
+  if (Contains(why, "version")) {
+    question.spec_version = kOldSpecVersion;
+    why = WhyRuntimeFails(question);
+    log::Info(StrCat("the runtime ", options.binary, " knows the runtime spec only up to ", kOldSpecVersion));
+  }
+  if (!why.empty()) {
+    log::Error(StrCat("the runtime ", options.binary, " cannot run steps on this machine: ", why));
+  }
+  return question.spec_version;
 }
 
 StatusOr<std::string> FindRuntime(const std::string& wanted) {
@@ -421,9 +451,10 @@ StatusOr<std::unique_ptr<Executor>> OpenExecutor(const ExecutorOptions& wanted,
   }
   options.root = real;
   RemoveLeftovers(options.root, *runtime);
+  const char* version = SpecVersionFor(options);
   ASSIGN_OR_RETURN(std::unique_ptr<NetworkProvider> network, OpenDefaultNetwork(options));
   return std::unique_ptr<Executor>(std::make_unique<BundleExecutor>(
-      std::move(options), std::move(runtime), ReadHostFacts(), std::move(network)));
+      std::move(options), std::move(runtime), ReadHostFacts(), std::move(network), version));
 }
 
 }  // namespace kiln::worker::exec

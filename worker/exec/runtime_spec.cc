@@ -290,7 +290,7 @@ std::string MakeRuntimeSpec(const SpecInput& input) {
   ordered_json root = {{"path", input.root_path}};
   if (input.meta->readonly_root) root["readonly"] = true;
   ordered_json spec = {
-      {"ociVersion", "1.3.0"},
+      {"ociVersion", input.version},
       {"process", ProcessJson(input)},
       {"root", std::move(root)},
       {"hostname", input.meta->hostname.empty() ? "buildkitsandbox" : input.meta->hostname},

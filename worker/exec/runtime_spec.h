@@ -34,7 +34,12 @@ struct NetworkNamespace {
   std::string path = {};  // "" with !host: the runtime makes one
 };
 
+// Versions of OCI's runtime spec: the one that ours follows, and one that old runtimes know.
+inline constexpr const char* kSpecVersion = "1.3.0";
+inline constexpr const char* kOldSpecVersion = "1.0.2";
+
 struct SpecInput {
+  const char* version = kSpecVersion;
   std::string id;
   const ProcessMeta* meta = nullptr;
   ContainerUser user = {};
