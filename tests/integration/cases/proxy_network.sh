@@ -61,7 +61,7 @@ FROM base AS converted
 RUN no_proxy= NO_PROXY= wget -q -O- $url/old
 FROM base AS missing
 RUN no_proxy= NO_PROXY= wget -q -O- $url/missing || true
-FROM base AS endless
+FROM trust AS endless
 RUN no_proxy= NO_PROXY= wget -q -O- $url/endless
 D
 build --proxy-network --opt target=files --opt attest:provenance=mode=max \
@@ -103,6 +103,22 @@ build --proxy-network --opt target=endless 2>"$W/log" &
 client=$!
 wait_for 60 test -s "$W/port.endless" || { cat "$W/log" >&2; fail "the step does not run"; }
 left | grep -q . || fail "no namespace while the step runs"
+# A client that knows tunnels trusts it as the step does.
+nsenter --net="$(left)" python3 - "$(find "$ROOT" -path '*/rootfs/etc/ssl/certs/ca-certificates.crt')" \
+  "${tls##*:}" <<'PY' || fail "no tunnel through the proxy"
+import http.client, ssl, sys
+context = ssl.create_default_context()
+open(sys.argv[1] + ".pem", "w").write("-----BEGIN" + open(sys.argv[1]).read().split("-----BEGIN", 1)[1])
+context.load_verify_locations(sys.argv[1] + ".pem")
+context.verify_flags |= ssl.VERIFY_X509_STRICT
+connection = http.client.HTTPSConnection("10.89.0.1", 3128, context=context, timeout=20)
+connection.set_tunnel("localhost", int(sys.argv[2]))
+for path, status in ("/file", 200), ("/missing", 404), ("/new", 200):  # over one connection
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == status, answer.status
+    assert answer.read() == b"content of " + path.encode() + b"\n"
+PY
 kill -TERM "$(pgrep -P $client)"  # the program, not the shell around it
 wait $client && fail "a cancelled build"
 wait_for 20 gone || fail "left after a cancelled build: $(left)"
