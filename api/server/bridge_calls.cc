@@ -1,6 +1,8 @@
 // Solve, Return and the file calls; sources are in bridge_sources.cc.
 #include "api/server/bridge_calls.h"
 
+#include <google/protobuf/util/json_util.h>
+
 #include "api/proto/errdefs.pb.h"
 #include "api/proto/gateway.pb.h"
 #include "api/server/request_codec.h"
@@ -147,6 +149,19 @@ Status WithSolve(ClientFrontend& frontend, Status status) {
   return status;
 }
 
+// How frontends ended before there was Return: by a solve, with metadata beside it.
+Status ReturnSolved(ClientFrontend& frontend, const gateway::SolveRequest& request,
+                    frontend::Result result) {
+  gateway::Result attrs;  // its metadata is in JSON what Go's map of bytes is
+  if (!google::protobuf::util::JsonStringToMessage(
+           StrCat(R"({"metadata":)", request.exporterattr(), "}"), &attrs)
+           .ok()) {
+    return InvalidArgumentError("exporter attributes are no JSON object of bytes");
+  }
+  for (const auto& [key, value] : attrs.metadata()) result.metadata.try_emplace(key, value);
+  return frontend.Return(std::move(result));
+}
+
 }  // namespace
 
 void FillStat(const frontend::FileStat& in, fsutil::types::Stat* out) {
@@ -194,7 +209,7 @@ Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& r
   if (!request.allowresultreturn()) {
     response->set_ref(out->has_ref() ? out->ref().id() : out->refdeprecated());
   }
-  return OkStatus();
+  return request.final() ? ReturnSolved(frontend, request, std::move(result)) : OkStatus();
 }
 
 Status ReadFile(ClientFrontend& frontend, const gateway::ReadFileRequest& request,

@@ -49,6 +49,10 @@ said "return: 2 gateway result is already set"
 for _ in $(seq 20); do hostile liar; done
 rest "a frontend that lies"
 
+! hostile garbage || fail "garbage has a result"
+has "$W/said" "no result for incomplete build"
+rest "a frontend that sends garbage"
+
 ! hostile streams --opt count=2000 || fail "a frontend that fails has a result"
 has "$W/said" "exit code: 3"
 rest "a frontend with 2000 silent calls"
@@ -76,3 +80,8 @@ D
 build 2>"$W/other" || fail "another build fails"
 kill -KILL "$(pgrep -P $client)" # the program, not the shell around it
 rest "a frontend that never ends"
+
+# No malice, only age: a frontend that ends with its last solve.
+hostile old-end --output type=local,dest="$W/out" --metadata-file "$W/meta" || { cat "$W/said"; fail "an old frontend fails"; }
+has "$W/out/file" "old end"
+has "$W/meta" '"frontend.said": "hello"'

@@ -1,5 +1,6 @@
 // A frontend that means no good: the option "mode" says how. For the case
 // gateway_hostile.sh, which counts what is left of it.
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>
@@ -158,6 +159,37 @@ void Liar(Stub& stub) {
   Say("return", Return(stub, ref));
 }
 
+// Bytes that are no message, and a method that there is not.
+void Garbage(const std::shared_ptr<grpc::Channel>& channel) {
+  for (const char* method : {"Solve", "ReadFile", "NewContainer", "Return", "Nothing"}) {
+    grpc::GenericStub stub(channel);
+    grpc::ClientContext context;
+    grpc::CompletionQueue queue;
+    grpc::Slice slice(std::string(100'000, '\xff'));
+    grpc::ByteBuffer request(&slice, 1), response;
+    auto call = stub.PrepareUnaryCall(
+        &context, StrCat("/moby.buildkit.v1.frontend.LLBBridge/", method), request, &queue);
+    call->StartCall();
+    grpc::Status status;
+    call->Finish(&response, &status, nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    queue.Next(&tag, &ok);
+    Say(method, status);
+  }
+}
+
+// Ends as frontends did before there was Return.
+void OldEnd(Stub& stub) {
+  grpc::ClientContext context;
+  gateway::SolveRequest request;
+  *request.mutable_definition() = **FileWith("old end").Marshal();
+  request.set_final(true);
+  request.set_exporterattr(R"({"frontend.said":"aGVsbG8="})");
+  gateway::SolveResponse response;
+  Say("solve", stub.Solve(&context, request, &response));
+}
+
 int Main() {
   auto stdio = recipe::StdioChannel::Open();
   if (!stdio.ok()) return 2;
@@ -171,6 +203,8 @@ int Main() {
   if (mode == "streams") ManyStreams(stub, count);
   if (mode == "endless") Endless(stub);
   if (mode == "liar") Liar(stub);
+  if (mode == "garbage") Garbage((*stdio)->channel());
+  if (mode == "old-end") OldEnd(stub);
   return 0;
 }
 
