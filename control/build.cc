@@ -230,7 +230,7 @@ StatusOr<worker::ExportSource> Build::Solve(frontend::Result* result, std::stop_
 
 StatusOr<BuildResponse> Build::Export(const worker::ExportSource& source, Outputs& outputs,
                                       std::stop_token stop) {
-  bool empty = source.refs.empty() && !source.ref;
+  bool empty = source.refs.empty() && (!source.ref || source.ref->empty());
   ASSIGN_OR_RETURN(platform_warnings_, CheckPlatforms(request().frontend_opts, source.metadata,
                                                       source.refs.size(), empty));
   std::vector<StatusOr<BuildResponse>> done(outputs.size(), BuildResponse());
