@@ -43,10 +43,12 @@ has "$W/plain.log" "rootless self-test: /etc/subuid has no range for user kilnus
 has_not "$W/plain.log" "/etc/subgid"
 echo "kilnuser:3000000:65536" >/etc/subuid
 
-# A namespace of one id is told from a whole one.
-"${as_user[@]}" unshare --user --map-root-user timeout 5 "$W/buildkitd" --root "$W/home/one" --oci-worker-binary nonesuch \
-  2>"$W/one.log" || true
+# A namespace of one id is told from a whole one, and its limits are named by the kernel's names.
+"${as_user[@]}" unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_pid_namespaces
+  exec timeout 5 "$0" --root "$1" --oci-worker-binary nonesuch' "$W/buildkitd" "$W/home/one" 2>"$W/one.log" || true
 has "$W/one.log" "rootless self-test: only 1 user id is mapped"
+has "$W/one.log" "rootless self-test: user.max_pid_namespaces is 0"
+has "$W/one.log" "rootless self-test: a procfs in a new PID namespace"
 
 SOCK=$W/run/buildkit/buildkitd.sock
 export BUILDKIT_HOST=unix://$SOCK
