@@ -1,7 +1,9 @@
 // Making trees of records and mounting them: lazy layers, merges, diffs.
+#include <chrono>
 #include <condition_variable>
 
 #include "base/file.h"
+#include "cache/pull_watcher.h"
 #include "cache/ref_core.h"
 #include "cache/snapshot/deep_stack.h"
 #include "cache/snapshot/tree_copy.h"
@@ -88,17 +90,54 @@ StatusOr<std::shared_ptr<BlobReader>> RefCore::OpenBlob(const oci::Descriptor& b
 
 namespace {
 
+constexpr std::chrono::milliseconds kFetchInterval{150};
+
+// What the watcher of a blob, if it has one, is told while the blob comes in.
+class WatchedPull {
+ public:
+  WatchedPull(const oci::Descriptor& blob, const Sources& sources) : blob_(blob) {
+    for (auto it = sources.rbegin(); it != sources.rend() && held_ == nullptr; ++it) {
+      held_ = std::dynamic_pointer_cast<WatchedBlobs>(*it);
+    }
+    if (held_ != nullptr) held_->watcher().Begin();
+  }
+  ~WatchedPull() {
+    if (held_ != nullptr) held_->watcher().End(status_);
+  }
+  void Fetched(uint64_t bytes, bool done) const {
+    if (held_ == nullptr) return;
+    auto now = std::chrono::steady_clock::now();
+    if (!done && now - told_ < kFetchInterval) return;
+    told_ = now;
+    held_->watcher().Fetched(blob_.digest, static_cast<int64_t>(bytes), blob_.size, done);
+  }
+  void Extracting(bool done) {
+    if (held_ != nullptr) held_->watcher().Extracting(blob_.digest, done);
+  }
+  Status Failed(Status status) { return status_ = std::move(status); }
+
+ private:
+  const oci::Descriptor& blob_;
+  std::shared_ptr<WatchedBlobs> held_;
+  mutable std::chrono::steady_clock::time_point told_;  // one reader at a time
+  Status status_;
+};
+
 // A blob on its way into the content store: what is read from it is written there.
 class PullingReader : public BlobReader {
  public:
-  PullingReader(std::shared_ptr<BlobReader> from, std::unique_ptr<BlobWriter> to)
-      : from_(std::move(from)), to_(std::move(to)) {}
+  PullingReader(std::shared_ptr<BlobReader> from, std::unique_ptr<BlobWriter> to,
+                WatchedPull& watch)
+      : from_(std::move(from)), to_(std::move(to)), watch_(watch) {
+    watch_.Fetched(0, false);
+  }
   uint64_t size() const override { return from_->size(); }
   StatusOr<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const override {
     if (offset != written_) return InternalError("a blob that is pulled is read in order");
     ASSIGN_OR_RETURN(size_t count, from_->ReadAt(offset, buffer));
     RETURN_IF_ERROR(to_->Append({reinterpret_cast<const char*>(buffer.data()), count}));
     written_ += count;
+    watch_.Fetched(written_, false);
     return count;
   }
   // Reads what the unpacker left (it stops at the end of the archive) and commits.
@@ -112,12 +151,15 @@ class PullingReader : public BlobReader {
     }
     oci::Descriptor expected = blob;
     if (expected.size == 0) expected.size = -1;
-    return to_->Commit(expected).status();
+    RETURN_IF_ERROR(to_->Commit(expected).status());
+    watch_.Fetched(written_, true);
+    return OkStatus();
   }
 
  private:
   std::shared_ptr<BlobReader> from_;
   std::unique_ptr<BlobWriter> to_;
+  WatchedPull& watch_;
   mutable uint64_t written_ = 0;  // one reader at a time
 };
 
@@ -128,26 +170,35 @@ Status RefCore::PullBlob(const oci::Descriptor& blob, const Sources& sources,
   if (content.Stat(blob.digest).ok()) return OkStatus();
   ASSIGN_OR_RETURN(std::shared_ptr<BlobReader> from, OpenBlob(blob, sources));
   ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> to, content.NewWriter());
-  return PullingReader(std::move(from), std::move(to)).Finish(blob, stop);
+  WatchedPull watch(blob, sources);
+  return watch.Failed(PullingReader(std::move(from), std::move(to), watch).Finish(blob, stop));
 }
 
 // Unpacks while the blob comes in; nothing of it is used unless its digest is right.
 StatusOr<UnpackedLayer> RefCore::UnpackInto(const oci::Descriptor& blob,
                                             const UnpackTarget& target, const Sources& sources,
                                             std::stop_token stop) {
-  if (StatusOr<std::unique_ptr<BlobReader>> here = content.Open(blob.digest); here.ok()) {
-    return options_.codec.unpack(**here, target, stop);
-  }
-  ASSIGN_OR_RETURN(std::shared_ptr<BlobReader> from, OpenBlob(blob, sources));
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> to, content.NewWriter());
-  PullingReader pulling(std::move(from), std::move(to));
-  StatusOr<UnpackedLayer> unpacked = options_.codec.unpack(pulling, target, stop);
-  if (!unpacked.ok()) {
-    // Damaged bytes explain more than what the archive reader made of them.
-    Status pulled = pulling.Finish(blob, stop);
-    return pulled.code() == StatusCode::kDataLoss ? pulled : unpacked.status();
-  }
-  RETURN_IF_ERROR(pulling.Finish(blob, stop));
+  WatchedPull watch(blob, sources);
+  auto unpack = [&]() -> StatusOr<UnpackedLayer> {
+    if (StatusOr<std::unique_ptr<BlobReader>> here = content.Open(blob.digest); here.ok()) {
+      return options_.codec.unpack(**here, target, stop);
+    }
+    ASSIGN_OR_RETURN(std::shared_ptr<BlobReader> from, OpenBlob(blob, sources));
+    ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> to, content.NewWriter());
+    PullingReader pulling(std::move(from), std::move(to), watch);
+    StatusOr<UnpackedLayer> unpacked = options_.codec.unpack(pulling, target, stop);
+    if (!unpacked.ok()) {
+      // Damaged bytes explain more than what the archive reader made of them.
+      Status pulled = pulling.Finish(blob, stop);
+      return pulled.code() == StatusCode::kDataLoss ? pulled : unpacked.status();
+    }
+    RETURN_IF_ERROR(pulling.Finish(blob, stop));
+    return unpacked;
+  };
+  watch.Extracting(false);
+  StatusOr<UnpackedLayer> unpacked = unpack();
+  if (!unpacked.ok()) return watch.Failed(unpacked.status());
+  watch.Extracting(true);
   return unpacked;
 }
 

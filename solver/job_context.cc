@@ -3,10 +3,40 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <mutex>
+#include <utility>
 
 #include "solver/build_graph.h"
 
 namespace kiln::solver {
+namespace {
+
+class AudienceWork : public LateWork {
+ public:
+  explicit AudienceWork(std::shared_ptr<Audience> audience) : audience_(std::move(audience)) {}
+  void Begin() override {
+    std::lock_guard lock(mutex_);
+    if (running_++ == 0) audience_->Started(false);
+  }
+  void End(const Status& status) override {
+    std::lock_guard lock(mutex_);
+    if (failure_.ok()) failure_ = status;
+    if (--running_ == 0) audience_->Completed(std::exchange(failure_, OkStatus()), false);
+  }
+  VertexProgress& progress() override { return audience_->progress(); }
+
+ private:
+  const std::shared_ptr<Audience> audience_;
+  std::mutex mutex_;
+  int running_ = 0;
+  Status failure_;
+};
+
+}  // namespace
+
+std::shared_ptr<LateWork> VertexJob::late_work() {
+  return std::make_shared<AudienceWork>(audience_);
+}
 
 uint64_t NextRequestId() {
   static std::atomic<uint64_t> last = 0;

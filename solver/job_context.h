@@ -27,6 +27,7 @@ class VertexJob : public JobContext {
   std::vector<std::string> Sessions() const override;
   std::vector<std::string> Builds() const override;
   VertexProgress& progress() override { return audience_->progress(); }
+  std::shared_ptr<LateWork> late_work() override;
   std::stop_token stop() const override { return stop_; }
   int compatibility_version() const override;
   StatusOr<cache::Ref> SubBuild(const llb::Edge& edge) override;

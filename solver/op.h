@@ -20,6 +20,17 @@
 namespace kiln::solver {
 
 // What a running job of a vertex may ask. Thread-safe; lives as long as the job.
+// Work done for a vertex when its job is over, such as bringing in an image's layers
+// once somebody needs them: the vertex is shown as started from the first Begin to the
+// last End. Thread-safe; may outlive the build.
+class LateWork {
+ public:
+  virtual ~LateWork() = default;
+  virtual void Begin() = 0;
+  virtual void End(const Status& status) = 0;
+  virtual VertexProgress& progress() = 0;
+};
+
 class JobContext {
  public:
   virtual ~JobContext() = default;
@@ -28,6 +39,8 @@ class JobContext {
   // Ids of those builds (SolveRequest.Ref).
   virtual std::vector<std::string> Builds() const = 0;
   virtual VertexProgress& progress() = 0;
+  // Null if nobody hears of it.
+  virtual std::shared_ptr<LateWork> late_work() { return nullptr; }
   // Fires when no build wants the vertex any more.
   virtual std::stop_token stop() const = 0;
   // Digest-affecting behaviour that the build pins (10, 20, 30).

@@ -1,9 +1,11 @@
 // Vertices that are images. See image_source.h; manifests are image_pull.cc's.
 #include "worker/source/image/image_source.h"
 
+#include <map>
 #include <mutex>
 
 #include "base/strings.h"
+#include "cache/pull_watcher.h"
 #include "oci/reference.h"
 
 namespace kiln::worker {
@@ -51,6 +53,47 @@ Status ReadAttr(const std::string& key, const std::string& value, ImageAttrs& at
   }
   return OkStatus();
 }
+
+// Tells of layers under the image's own step, whoever it is that needs them.
+class ShownBlobs : public cache::WatchedBlobs, private cache::PullWatcher {
+ public:
+  ShownBlobs(std::shared_ptr<cache::BlobSource> blobs, std::shared_ptr<solver::LateWork> work)
+      : blobs_(std::move(blobs)), work_(std::move(work)) {}
+  StatusOr<std::unique_ptr<cache::BlobReader>> Open(const oci::Descriptor& blob) override {
+    return blobs_->Open(blob);
+  }
+  cache::PullWatcher& watcher() override { return *this; }
+
+ private:
+  void Begin() override { work_->Begin(); }
+  void End(const Status& status) override { work_->End(status); }
+  void Fetched(const Digest& blob, int64_t current, int64_t total, bool done) override {
+    Tell(std::string(blob.text()), "", done, current, total);
+  }
+  void Extracting(const Digest& blob, bool done) override {
+    Tell(StrCat("extracting ", blob.text()), "extracting", done, 0, 0);
+  }
+  void Tell(std::string id, std::string name, bool done, int64_t current, int64_t total) {
+    solver::StatusEvent event;
+    event.timestamp = Now();
+    {
+      std::lock_guard lock(mutex_);
+      event.started = started_.try_emplace(id, event.timestamp).first->second;
+      if (done) started_.erase(id);
+    }
+    event.id = std::move(id);
+    event.name = std::move(name);
+    event.current = current;
+    event.total = total;
+    if (done) event.completed = event.timestamp;
+    work_->progress().Status(std::move(event));
+  }
+
+  const std::shared_ptr<cache::BlobSource> blobs_;
+  const std::shared_ptr<solver::LateWork> work_;
+  std::mutex mutex_;
+  std::map<std::string, Time> started_;
+};
 
 class ImageInstance : public SourceInstance {
  public:
@@ -100,6 +143,10 @@ class ImageInstance : public SourceInstance {
                                            image.layers.size()));
       }
       image.layers.resize(limit);
+    }
+    std::shared_ptr<solver::LateWork> work = context.late_work();
+    if (work != nullptr && image.source != nullptr) {
+      image.source = std::make_shared<ShownBlobs>(std::move(image.source), std::move(work));
     }
     manifest_key_ = ManifestKey(image.root.digest, attrs_.platform, attrs_.layer_limit);
     ASSIGN_OR_RETURN(layers_key_, LayersKey(image.config, attrs_.layer_limit));
