@@ -20,8 +20,12 @@ class AudienceWork : public LateWork {
   }
   void End(const Status& status) override {
     std::lock_guard lock(mutex_);
-    if (failure_.ok()) failure_ = status;
-    if (--running_ == 0) audience_->Completed(std::exchange(failure_, OkStatus()), false);
+    // The step that needed it tells the failure; this one is left as it is, and shown
+    // as canceled when the build goes.
+    failed_ = failed_ || !status.ok();
+    if (--running_ == 0 && !std::exchange(failed_, false)) {
+      audience_->Completed(OkStatus(), false);
+    }
   }
   VertexProgress& progress() override { return audience_->progress(); }
 
@@ -29,7 +33,7 @@ class AudienceWork : public LateWork {
   const std::shared_ptr<Audience> audience_;
   std::mutex mutex_;
   int running_ = 0;
-  Status failure_;
+  bool failed_ = false;
 };
 
 }  // namespace

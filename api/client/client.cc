@@ -111,11 +111,15 @@ Status Client::Explain(const std::string& build, v1::ExplainResponse* response) 
 
 Status Client::ListenBuildHistory(
     const control::BuildHistoryRequest& request,
-    const std::function<Status(const control::BuildHistoryEvent&)>& each) {
+    const std::function<Status(const control::BuildHistoryEvent&)>& each, std::stop_token stop) {
   grpc::ClientContext context;
   auto stub = control::Control::NewStub(connection_->channel());
   auto reader = stub->ListenBuildHistory(&context, request);
-  return ReadAll<control::BuildHistoryEvent>(*connection_, *reader, context, "", each);
+  std::stop_callback cancel(stop, [&] { context.TryCancel(); });
+  Status status =
+      ReadAll<control::BuildHistoryEvent>(*connection_, *reader, context, "", each);
+  if (!stop.stop_requested()) return status;
+  return StreamError(grpc::Status(grpc::StatusCode::CANCELLED, "context canceled"));
 }
 
 Status Client::UpdateBuildHistory(const control::UpdateBuildHistoryRequest& request) {

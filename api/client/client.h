@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -51,9 +52,10 @@ class Client {
   Status Info(control::InfoResponse* response);
   // Why the steps of a build ran; "" is the last build. Only Kiln answers.
   Status Explain(const std::string& build, v1::ExplainResponse* response);
-  // Ends when the daemon does, or with the first error of `each`.
+  // Ends when the daemon does, with the first error of `each`, or with `stop`.
   Status ListenBuildHistory(const control::BuildHistoryRequest& request,
-                            const std::function<Status(const control::BuildHistoryEvent&)>& each);
+                            const std::function<Status(const control::BuildHistoryEvent&)>& each,
+                            std::stop_token stop = {});
   Status UpdateBuildHistory(const control::UpdateBuildHistoryRequest& request);
   Status WatchStatus(const std::string& ref, const std::function<void(SolveStatus)>& each);
   // A blob of the daemon's content store, piece by piece.

@@ -11,6 +11,7 @@
 #include "cmd/buildctl/commands.h"
 #include "cmd/buildctl/common.h"
 #include "cmd/buildctl/go_template.h"
+#include "cmd/buildctl/interrupt.h"
 #include "cmd/buildctl/message_json.h"
 #include "cmd/buildctl/progress_feed.h"
 #include "cmd/buildctl/table.h"
@@ -193,10 +194,12 @@ Status RunMonitor(const Invocation& call) {
   control::BuildHistoryRequest request;
   request.set_activeonly(!call.Bool("completed"));
   request.set_ref(call.Text("ref"));
-  RETURN_IF_ERROR(client->ListenBuildHistory(request, [](const control::BuildHistoryEvent& event) {
+  auto print = [](const control::BuildHistoryEvent& event) {
     PrintEvent(event);
     return OkStatus();
-  }));
+  };
+  Interrupt interrupt;
+  RETURN_IF_ERROR(client->ListenBuildHistory(request, print, interrupt.token()));
   return UnknownError("EOF");
 }
 

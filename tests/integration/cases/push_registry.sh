@@ -22,3 +22,9 @@ printf 'FROM %s/kiln/pushed:1\nRUN cp /pushed /again\nCMD ["/again"]\n' "$REG" >
 daemon_start
 build --output type=oci,dest="$W/out.tar" 2>"$W/log2"
 [ "$(run_image "$W/out.tar")" = pushed ] || fail "FROM the registry"
+# Both layers are shown under FROM: how much came in, and that it was unpacked.
+from=$(sed -n "s/^\(#[0-9]*\) \[.* FROM $REG.*/\1/p" "$W/log2" | head -n 1)
+[ "$(grep -cE "^$from sha256:[0-9a-f]{64} [0-9.]+k?M?B / [0-9.]+k?M?B( [0-9.]+s)? done$" "$W/log2")" = 2 ] ||
+  { cat "$W/log2" >&2; fail "what the layers brought in"; }
+[ "$(grep -cE "^$from extracting sha256:[0-9a-f]{64}( [0-9.]+s)? done$" "$W/log2")" = 2 ] ||
+  { cat "$W/log2" >&2; fail "that the layers were unpacked"; }
