@@ -19,7 +19,9 @@ namespace {
 // then would not be layers; named only where the kernel has them switched on.
 std::vector<std::string> OverlayOptions() {
   std::vector<std::string> options;
-  for (const char* feature : {"index", "redirect_dir", "metacopy"}) {
+  for (std::string_view feature : {"index", "redirect_dir", "metacopy"}) {
+    // Without redirects there anyway, a user namespace's overlay takes no word of them.
+    if (feature == "redirect_dir" && InUserNamespace()) continue;
     StatusOr<std::string> value = ReadFile(StrCat("/sys/module/overlay/parameters/", feature));
     if (value.ok() && value->starts_with("Y")) options.push_back(StrCat(feature, "=off"));
   }

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/rooted.h"
 #include "base/strings.h"
+#include "base/user_namespace.h"
 
 namespace kiln::worker::exec {
 namespace {
@@ -77,7 +78,8 @@ StatusOr<std::string> ContainerMounts::NewPlace() {
 }
 
 StatusOr<cache::Mount> ContainerMounts::Materialise(const cache::Mount& mount, bool readonly) {
-  if (mount.type != "overlay") {
+  const bool fuse = mount.type.starts_with("fuse");
+  if (mount.type != "overlay" && !fuse) {
     return mount;
   }
   // Two overlays with one upper folder are undefined: a writable tree is mounted once,
@@ -91,9 +93,12 @@ StatusOr<cache::Mount> ContainerMounts::Materialise(const cache::Mount& mount, b
   }
   size_t size = 0;
   for (const std::string& option : mount.options) size += option.size() + 1;
-  if (size < kMaxOptionBytes) {
+  // The runtime mounts what the kernel has, and no more than a page of options.
+  if (size < kMaxOptionBytes && !fuse) {
     cache::Mount view = mount;
-    view.options.insert(view.options.end(), {"index=off", "redirect_dir=off"});
+    view.options.emplace_back("index=off");
+    // A user namespace's overlay has none, and does not let us say so.
+    if (!InUserNamespace()) view.options.emplace_back("redirect_dir=off");
     return view;
   }
   ASSIGN_OR_RETURN(std::string place, NewPlace());

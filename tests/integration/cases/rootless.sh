@@ -74,7 +74,12 @@ USER builder
 RUN id -u >/tmp/builder && echo mine >/home/builder/file
 USER root
 RUN rm -rf /home/builder && mkdir /home/builder && cat /proc/self/status >/dev/null
+FROM base AS reader
+# A tree of several layers as it is, and a part of it.
+RUN --mount=type=bind,from=made,target=/m --mount=type=bind,from=made,source=/home,target=/h \
+  cat /m/who >/read && ls /h/builder
 FROM scratch
+COPY --from=reader /read /
 COPY --from=made /who /pid /owner /tmp/builder /
 D
 check() {  # check ARGS…: a build by a daemon with these flags
