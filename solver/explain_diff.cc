@@ -156,6 +156,13 @@ std::map<std::string, std::string> OpFields(std::string_view bytes) {
   return fields;
 }
 
+std::string WithoutInputs(const std::string& bytes) {
+  pb::Op op;
+  if (!op.ParseFromString(bytes)) return bytes;
+  op.clear_inputs();
+  return op.SerializeAsString();
+}
+
 std::optional<MissCause> FirstFieldChange(const Fields& before, const Fields& after) {
   std::vector<std::string> changed;
   for (const auto& [path, value] : before) {

@@ -18,6 +18,9 @@ class Recipe;
 // left out. What identifies a session or a place in the definition is left out too.
 std::map<std::string, std::string> OpFields(std::string_view op);
 
+// `op` without its inputs: equal ones have equal fields.
+std::string WithoutInputs(const std::string& op);
+
 // The first difference between the fields of two ops, the weightiest first: the source,
 // the command, files written, the environment, the rest. nullopt: they are equal.
 std::optional<MissCause> FirstFieldChange(const std::map<std::string, std::string>& before,
