@@ -34,7 +34,7 @@ RUN echo running; sleep $mark
 D
 build --output "type=local,dest=$W/out" >"$W/log" 2>&1 &
 build_pid=$!
-wait_for 20 grep -q "running" "$W/log" || { cat "$W/log" >&2; fail "the step does not start"; }
+wait_for 20 grep -qE '^#[0-9]+ [0-9.]+ running' "$W/log" || { cat "$W/log" >&2; fail "the step does not start"; }
 containerd_end KILL
 gone() { ! kill -0 "$build_pid" 2>/dev/null; }
 wait_for 20 gone || fail "the build does not notice that containerd has died"

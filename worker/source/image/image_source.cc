@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/strings.h"
+#include "cache/content/blob_place.h"
 #include "cache/pull_watcher.h"
 #include "oci/reference.h"
 
@@ -55,7 +56,9 @@ Status ReadAttr(const std::string& key, const std::string& value, ImageAttrs& at
 }
 
 // Tells of layers under the image's own step, whoever it is that needs them.
-class ShownBlobs : public cache::WatchedBlobs, private cache::PullWatcher {
+class ShownBlobs : public cache::WatchedBlobs,
+                   public cache::BlobPlace,
+                   private cache::PullWatcher {
  public:
   ShownBlobs(std::shared_ptr<cache::BlobSource> blobs, std::shared_ptr<solver::LateWork> work)
       : blobs_(std::move(blobs)), work_(std::move(work)) {}
@@ -63,6 +66,9 @@ class ShownBlobs : public cache::WatchedBlobs, private cache::PullWatcher {
     return blobs_->Open(blob);
   }
   cache::PullWatcher& watcher() override { return *this; }
+  std::string RepositoryOf(const oci::Descriptor& blob) override {
+    return cache::RepositoryOf(*blobs_, blob);
+  }
 
  private:
   void Begin() override { work_->Begin(); }
