@@ -2,8 +2,8 @@
 
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/field.hpp>
+#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/status.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <chrono>
 
 #include "base/log.h"
@@ -249,16 +249,14 @@ asio::awaitable<bool> Connection::Deliver(ResponseParser& answer, bool keep, uns
 
 // The last thing that is said.
 asio::awaitable<void> Connection::Refuse(unsigned status, std::string text) {
-  http::response<http::string_body> response;
-  response.version(11);
-  response.result(status);
-  response.set(http::field::content_type, "text/plain; charset=utf-8");
-  response.set("X-Content-Type-Options", "nosniff");
-  response.keep_alive(false);
-  response.body() = text + "\n";
-  response.prepare_payload();
+  const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+  text += "\n";
+  std::string answer = StrCat("HTTP/1.1 ", status, " ", FieldText(reason),
+                              "\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                              "X-Content-Type-Options: nosniff\r\nConnection: close\r\n"
+                              "Content-Length: ", text.size(), "\r\n\r\n", text);
   stream_.tcp().expires_after(kHandshakeTime);
-  co_await http::async_write(stream_, response, kTuple);
+  co_await WriteText(stream_, std::move(answer));
   stream_.tcp().expires_never();
 }
 
