@@ -40,32 +40,37 @@ Status CheckCompatibilityVersion(int version) {
 // Registers a build with the scheduler for as long as it lives.
 class SchedulerEntry {
  public:
-  SchedulerEntry(solver::Scheduler& scheduler, const BuildContext& build)
-      : scheduler_(scheduler), id_(build.request.id) {
+  explicit SchedulerEntry(const BuildContext& build)
+      : scheduler_(*build.services->scheduler),
+        failed_steps_(build.services->worker->failed_steps()),
+        id_(build.request.id) {
     scheduler_.StartBuild({.id = id_,
                            .session = build.request.session,
                            .progress = build.progress,
                            .compatibility_version = build.request.compatibility_version,
                            .explain = build.request.explain});
   }
-  ~SchedulerEntry() { scheduler_.EndBuild(id_); }
-
- private:
-  solver::Scheduler& scheduler_;
-  std::string id_;
-};
-
-// What clients were given beside results goes with the build, however it ends.
-class GatewayEnd {
- public:
-  GatewayEnd(const BuildContext& build, ClientFrontend* client) : build_(build), client_(client) {}
-  ~GatewayEnd() {
-    if (client_ != nullptr) client_->containers().ReleaseAll();
-    build_.services->worker->failed_steps().EndBuild(build_.request.id);
+  ~SchedulerEntry() {
+    scheduler_.EndBuild(id_);
+    // Steps that were stopped fail until then, and their trees are kept for the build.
+    failed_steps_.EndBuild(id_);
   }
 
  private:
-  const BuildContext& build_;
+  solver::Scheduler& scheduler_;
+  worker::FailedSteps& failed_steps_;
+  std::string id_;
+};
+
+// The containers of a client go with the build, however it ends.
+class GatewayEnd {
+ public:
+  explicit GatewayEnd(ClientFrontend* client) : client_(client) {}
+  ~GatewayEnd() {
+    if (client_ != nullptr) client_->containers().ReleaseAll();
+  }
+
+ private:
   ClientFrontend* client_;
 };
 
@@ -84,7 +89,7 @@ Build::Build(const Services& services, RequestStore* requests, BuildRequest requ
 }
 
 void Build::Enter() {
-  entry_ = std::make_shared<SchedulerEntry>(*context_->services->scheduler, *context_);
+  entry_ = std::make_shared<SchedulerEntry>(*context_);
 }
 
 StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
@@ -97,7 +102,7 @@ StatusOr<BuildResponse> Build::Run(std::stop_token stop) {
   RETURN_IF_ERROR(Load(&outputs));
   ASSIGN_OR_RETURN(cache_exports_, CacheExports::Configure(*context_));
   ASSIGN_OR_RETURN(attestations_, Attestations::Parse(request().frontend_opts));
-  GatewayEnd gateway_end(*context_, client_.get());
+  GatewayEnd gateway_end(client_.get());
   ASSIGN_OR_RETURN(frontend::Result result, Convert(stop));
   NoteRequest(request().frontend_opts, &result);
   StatusOr<BuildResponse> response = Finish(&result, outputs, stop);

@@ -174,6 +174,7 @@ class FileRun {
     if (status.FindDetail(kFileActionUrl) != nullptr) return status;
     status.AddDetail(kFileActionUrl, std::to_string(index - count_));
     if (deps_.failed_steps == nullptr || target == nullptr) return status;
+    if (context_.stop().stop_requested()) return status;
     FailedStep step;
     for (const cache::Ref& input : inputs_) {
       step.inputs.push_back(input.empty() ? cache::Ref() : input.Clone());

@@ -42,13 +42,15 @@ report() { # what there is more of than before
   leftovers
 }
 
-# How long it takes, and what a daemon that has built this keeps.
-start
-wait $client || { cat "$W/said"; fail "the build fails"; }
-began=$(milliseconds)
-start
-wait $client || { cat "$W/said"; fail "the build fails"; }
-whole=$(($(milliseconds) - began))
+# How long it takes at best, and what a daemon that has built this keeps.
+whole=60000
+for _ in 1 2 3; do
+  began=$(milliseconds)
+  start
+  wait $client || { cat "$W/said"; fail "the build fails"; }
+  took=$(($(milliseconds) - began))
+  [ $took -ge $whole ] || whole=$took
+done
 idle() { [ -z "$(in_use)" ] && clean; }
 wait_for 20 idle || fail "a whole build leaves: $(in_use) $(leftovers)"
 fds=$(descriptors) threads=$(of_daemon Threads) files=$(temporary | wc -l)
@@ -61,7 +63,7 @@ for i in $(seq "$POINTS"); do
   wait $client 2>/dev/null || true
 done
 echo "$whole ms for the whole build; cut $cut of $POINTS"
-[ $cut -ge $((POINTS / 2)) ] || fail "only $cut of $POINTS clients vanished before their end"
+[ $cut -ge $((POINTS / 4)) ] || fail "only $cut of $POINTS clients vanished before their end"
 wait_for 60 settled || fail "left: $(report)"
 [ "$(temporary | wc -l)" -le "$files" ] || fail "temporary files stay: $(temporary)"
 
