@@ -1,7 +1,6 @@
 // Writing of archives with the bytes of Go's archive/tar. The reader is tar_reader.cc.
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/file.h"
 #include "oci/tar.h"
@@ -173,7 +172,7 @@ class Block {
  public:
   void Text(Field field, std::string_view text) {
     char* at = bytes_.data() + field.offset;
-    std::memcpy(at, text.data(), std::min(field.size, text.size()));
+    std::copy_n(text.data(), std::min(field.size, text.size()), at);
     // Some readers take a cut name that ends in a slash for a folder.
     if (text.size() > field.size && at[field.size - 1] == '/') {
       size_t n = field.size - 1;

@@ -41,7 +41,7 @@ ref=${ref##*/}
 "$BUILDCTL" debug histories >"$W/histories"
 has "$W/histories" "$ref"
 "$BUILDCTL" debug logs "$ref" >"$W/logs" 2>&1
-has "$W/logs" 'hello $WHO'
+has "$W/logs" 'RUN echo "hello world" > /hello'
 "$BUILDCTL" debug logs nosuchbuild >"$W/logs" 2>&1 && fail "logs of no build"
 "$BUILDCTL" prune-histories >/dev/null
 "$BUILDCTL" prune --all >/dev/null
