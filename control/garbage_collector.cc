@@ -1,6 +1,8 @@
 // A loop that sleeps until it is wanted; see garbage_collector.h.
 #include "control/garbage_collector.h"
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -48,6 +50,8 @@ void GarbageCollector::Collect() {
     if (!pruned.ok()) log::Error("gc error", {{"error", pruned.message()}});
   }
   if (freed > 0) log::Debug(StrCat("gc cleaned up ", freed, " bytes"));
+  // What a large build had goes back to the system; the allocator would keep it.
+  ::malloc_trim(0);
 }
 
 }  // namespace kiln::control
