@@ -6,9 +6,11 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "oci/compress.h"
 
@@ -137,13 +139,20 @@ std::unique_ptr<Decoder> DecoderFor(std::string_view magic) {
   return std::make_unique<PlainDecoder>();
 }
 
+// A buffer that is used again and again, and never cleared.
+struct Chunk {
+  std::unique_ptr<char[]> bytes;
+  size_t size = 0;
+};
+
 struct Ahead {
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<std::string> full;
+  std::deque<Chunk> full;
+  std::vector<Chunk> spare;
   Status status;
   bool ended = false, dropped = false;
-  std::string current;
+  Chunk current;
   size_t used = 0;
   std::thread thread;
 
@@ -157,20 +166,36 @@ struct Ahead {
   }
 };
 
+// Whole buffers only, but for the last: each costs a change of threads.
+StatusOr<bool> FillChunk(const ReadFn& in, size_t capacity, Chunk* chunk) {
+  for (chunk->size = 0; chunk->size < capacity;) {
+    ASSIGN_OR_RETURN(size_t count, in({chunk->bytes.get() + chunk->size, capacity - chunk->size}));
+    if (count == 0) return false;
+    chunk->size += count;
+  }
+  return true;
+}
+
 void FillAhead(Ahead& ahead, const ReadFn& in, size_t buffer_bytes, size_t buffers) {
   for (;;) {
-    std::string buffer(buffer_bytes, '\0');
-    StatusOr<size_t> count = in(std::span<char>(buffer));
-    std::unique_lock lock(ahead.mutex);
-    ahead.changed.wait(lock, [&] { return ahead.dropped || ahead.full.size() < buffers; });
-    if (!count.ok()) ahead.status = count.status();
-    ahead.ended = !count.ok() || *count == 0;
-    if (!ahead.ended) {
-      buffer.resize(*count);
-      ahead.full.push_back(std::move(buffer));
+    Chunk chunk;
+    {
+      std::unique_lock lock(ahead.mutex);
+      ahead.changed.wait(lock, [&] { return ahead.dropped || ahead.full.size() < buffers; });
+      if (ahead.dropped) return;
+      if (!ahead.spare.empty()) {
+        chunk = std::move(ahead.spare.back());
+        ahead.spare.pop_back();
+      }
     }
+    if (chunk.bytes == nullptr) chunk.bytes = std::make_unique_for_overwrite<char[]>(buffer_bytes);
+    StatusOr<bool> more = FillChunk(in, buffer_bytes, &chunk);
+    std::lock_guard lock(ahead.mutex);
+    if (!more.ok()) ahead.status = more.status();
+    ahead.ended = !more.ok() || !*more;
+    if (chunk.size > 0) ahead.full.push_back(std::move(chunk));
     ahead.changed.notify_all();
-    if (ahead.ended || ahead.dropped) return;
+    if (ahead.ended) return;
   }
 }
 
@@ -198,20 +223,21 @@ ReadFn ReadAhead(ReadFn in, size_t buffer_bytes, int buffers) {
     FillAhead(*state, in, buffer_bytes, static_cast<size_t>(buffers));
   });
   return [ahead](std::span<char> out) -> StatusOr<size_t> {
-    if (ahead->used == ahead->current.size()) {
+    if (ahead->used == ahead->current.size) {
       std::unique_lock lock(ahead->mutex);
       ahead->changed.wait(lock, [&] { return ahead->ended || !ahead->full.empty(); });
       if (ahead->full.empty()) {
         if (!ahead->status.ok()) return ahead->status;
         return size_t{0};
       }
+      if (ahead->current.bytes != nullptr) ahead->spare.push_back(std::move(ahead->current));
       ahead->current = std::move(ahead->full.front());
       ahead->full.pop_front();
       ahead->used = 0;
       ahead->changed.notify_all();
     }
-    size_t count = std::min(out.size(), ahead->current.size() - ahead->used);
-    std::memcpy(out.data(), ahead->current.data() + ahead->used, count);
+    size_t count = std::min(out.size(), ahead->current.size - ahead->used);
+    std::memcpy(out.data(), ahead->current.bytes.get() + ahead->used, count);
     ahead->used += count;
     return count;
   };

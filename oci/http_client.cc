@@ -19,6 +19,9 @@
 namespace kiln::oci {
 namespace {
 
+// What is asked of the socket at a time.
+constexpr size_t kReadBytes = 64 << 10;
+
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
@@ -263,6 +266,8 @@ class Response : public HttpResponse {
   StatusOr<size_t> Read(std::span<char> out) override {
     if (out.empty()) return size_t{0};
     StopGuard guard(*connection_, stop_);
+    // Beast reads as much at a time as there is room for, and a head needs only little.
+    connection_->buffer.reserve(kReadBytes);
     while (!done_) {
       auto& body = parser_.get().body();
       body.data = out.data();

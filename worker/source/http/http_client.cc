@@ -145,6 +145,7 @@ StatusOr<HttpResponse> Exchange(Runner& runner, Stream& stream, const HttpReques
   std::optional<Gunzip> gunzip;
   if (wanted && ToLower(response.header("content-encoding")) == "gzip") gunzip.emplace(body);
   char chunk[65536];
+  if (wanted) buffer.reserve(sizeof chunk);  // as much as Beast then reads at a time
   while (wanted && !parser.is_done()) {
     parser.get().body().data = chunk;
     parser.get().body().size = sizeof chunk;
