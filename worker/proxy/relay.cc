@@ -28,6 +28,7 @@ asio::awaitable<RelayEnd> Relay(AnyStream& from, beast::flat_buffer& buffer,
   // At once: the body may take its time.
   auto [header_error, header_size] = co_await http::async_write_header(to, out, kTuple);
   end.write = header_error;
+  buffer.reserve(kPiece);  // as much as Beast then reads at a time
   std::vector<char> bytes(kPiece);
   while (end.ok() && !out.is_done()) {
     body.data = bytes.data();
