@@ -49,13 +49,13 @@ class Unpacker {
   }
 
  private:
-  template <typename Stub, typename Request, typename Response>
-  Status Call(Stub& stub,
-              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  template <typename Service, typename Request, typename Response>
+  Status Call(Service& service,
+              grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, Response*),
               const Request& request, Response* response) {
     grpc::ClientContext context;
     context.AddMetadata("containerd-lease", target_.lease);
-    return client_.CallIn(context, stub, method, request, response);
+    return client_.CallIn(context, service, method, request, response);
   }
 
   Status Apply(const ctd_snapshots::PrepareSnapshotResponse& prepared, const oci::Descriptor& layer,

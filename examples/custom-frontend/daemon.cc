@@ -27,10 +27,10 @@ using Method = grpc::Status (gateway::LLBBridge::Stub::*)(grpc::ClientContext*, 
 template <typename Request, typename Response>
 Status Call(const StdioChannel& stdio, Method<Request, Response> method,
             const Request& request, Response* response) {
-  gateway::LLBBridge::Stub stub(stdio.channel());
+  gateway::LLBBridge::Stub bridge(stdio.channel());
   grpc::ClientContext context;
   context.set_wait_for_ready(true);
-  return kiln::api::FromGrpc((stub.*method)(&context, request, response));
+  return kiln::api::FromGrpc((bridge.*method)(&context, request, response));
 }
 
 }  // namespace

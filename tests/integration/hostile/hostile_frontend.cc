@@ -21,7 +21,7 @@ namespace kiln {
 namespace {
 
 namespace gateway = moby::buildkit::v1::frontend;
-using Stub = gateway::LLBBridge::Stub;
+using Bridge = gateway::LLBBridge::Stub;
 
 std::string Option(std::string_view name) {
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -39,7 +39,7 @@ void Say(std::string_view what, const grpc::Status& status) {
                status.error_code(), status.error_message().c_str());
 }
 
-grpc::Status Solve(Stub& stub, const llb::State& state, bool evaluate, std::string* ref) {
+grpc::Status Solve(Bridge& bridge, const llb::State& state, bool evaluate, std::string* ref) {
   grpc::ClientContext context;
   gateway::SolveRequest request;
   request.set_allowresultreturn(true);
@@ -49,7 +49,7 @@ grpc::Status Solve(Stub& stub, const llb::State& state, bool evaluate, std::stri
   if (!definition.ok()) return grpc::Status(grpc::StatusCode::INTERNAL, "marshal");
   *request.mutable_definition() = **definition;
   gateway::SolveResponse response;
-  grpc::Status status = stub.Solve(&context, request, &response);
+  grpc::Status status = bridge.Solve(&context, request, &response);
   if (status.ok()) *ref = response.result().ref().id();
   return status;
 }
@@ -61,33 +61,33 @@ llb::State FileWith(const std::string& data) {
   return llb::State().File(llb::FileAction(std::move(file)));
 }
 
-grpc::Status Return(Stub& stub, const std::string& ref) {
+grpc::Status Return(Bridge& bridge, const std::string& ref) {
   grpc::ClientContext context;
   gateway::ReturnRequest request;
   request.mutable_result()->mutable_ref()->set_id(ref);
   gateway::ReturnResponse response;
-  return stub.Return(&context, request, &response);
+  return bridge.Return(&context, request, &response);
 }
 
 // Results without number, none of them used; the last one returned.
-void ManySolves(Stub& stub, int64_t count, size_t bytes) {
+void ManySolves(Bridge& bridge, int64_t count, size_t bytes) {
   std::string ref;
   for (int64_t i = 0; i < count; ++i) {
     grpc::Status status =
-        Solve(stub, FileWith(StrCat(i, std::string(bytes, 'x'))), /*evaluate=*/false, &ref);
+        Solve(bridge, FileWith(StrCat(i, std::string(bytes, 'x'))), /*evaluate=*/false, &ref);
     if (!status.ok()) return Say(StrCat("solve ", i), status);
   }
-  Say("return", Return(stub, ref));
+  Say("return", Return(bridge, ref));
 }
 
 // Containers with a process each, none of them released.
-void ManyContainers(Stub& stub, int64_t count, int64_t processes) {
+void ManyContainers(Bridge& bridge, int64_t count, int64_t processes) {
   llb::OciLayoutOptions layout;
   layout.session_id = std::getenv("BUILDKIT_SESSION_ID");
   layout.store_id = "base";
   llb::State root = llb::OciLayout(StrCat("docker.io/library/base@", Option("base")), layout);
   std::string ref;
-  grpc::Status solved = Solve(stub, root, /*evaluate=*/true, &ref);
+  grpc::Status solved = Solve(bridge, root, /*evaluate=*/true, &ref);
   if (!solved.ok()) return Say("solve", solved);
   for (int64_t i = 0; i < count; ++i) {
     grpc::ClientContext context;
@@ -97,7 +97,7 @@ void ManyContainers(Stub& stub, int64_t count, int64_t processes) {
     mount->set_dest("/");
     mount->set_resultid(ref);
     gateway::NewContainerResponse response;
-    grpc::Status status = stub.NewContainer(&context, request, &response);
+    grpc::Status status = bridge.NewContainer(&context, request, &response);
     if (!status.ok()) return Say(StrCat("container ", i), status);
   }
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
@@ -105,7 +105,7 @@ void ManyContainers(Stub& stub, int64_t count, int64_t processes) {
       streams;
   for (int64_t i = 0; i < processes; ++i) {
     contexts.push_back(std::make_unique<grpc::ClientContext>());
-    streams.push_back(stub.ExecProcess(contexts.back().get()));
+    streams.push_back(bridge.ExecProcess(contexts.back().get()));
     gateway::ExecMessage message;
     message.set_processid(StrCat("p", i));
     gateway::InitMessage* init = message.mutable_init();
@@ -115,59 +115,59 @@ void ManyContainers(Stub& stub, int64_t count, int64_t processes) {
     streams.back()->Write(message);
     if (!streams.back()->Read(&message) || !message.has_started()) return Say("exec", {});
   }
-  Say("return", Return(stub, ref));
+  Say("return", Return(bridge, ref));
   std::exit(0);  // with everything open
 }
 
 // Streams that never say anything.
-void ManyStreams(Stub& stub, int64_t count) {
+void ManyStreams(Bridge& bridge, int64_t count) {
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
   std::vector<std::unique_ptr<grpc::ClientReaderWriter<gateway::ExecMessage, gateway::ExecMessage>>>
       streams;
   for (int64_t i = 0; i < count; ++i) {
     contexts.push_back(std::make_unique<grpc::ClientContext>());
-    streams.push_back(stub.ExecProcess(contexts.back().get()));
+    streams.push_back(bridge.ExecProcess(contexts.back().get()));
   }
   std::string ref;
   grpc::ClientContext context;
   gateway::PongResponse pong;
-  Say("ping", stub.Ping(&context, gateway::PingRequest(), &pong));
+  Say("ping", bridge.Ping(&context, gateway::PingRequest(), &pong));
   std::exit(3);
 }
 
 // Asks and asks, and never returns.
-void Endless(Stub& stub) {
+void Endless(Bridge& bridge) {
   for (grpc::Status status; status.ok();) {
     grpc::ClientContext context;
     gateway::PongResponse pong;
-    status = stub.Ping(&context, gateway::PingRequest(), &pong);
+    status = bridge.Ping(&context, gateway::PingRequest(), &pong);
   }
 }
 
 // What was never made, and a second result.
-void Liar(Stub& stub) {
-  Say("return", Return(stub, "no-such-ref"));
+void Liar(Bridge& bridge) {
+  Say("return", Return(bridge, "no-such-ref"));
   grpc::ClientContext context;
   gateway::ReadFileRequest request;
   request.set_ref("no-such-ref");
   request.set_filepath("/etc/shadow");
   gateway::ReadFileResponse response;
-  Say("read", stub.ReadFile(&context, request, &response));
+  Say("read", bridge.ReadFile(&context, request, &response));
   std::string ref;
-  Solve(stub, FileWith("x"), /*evaluate=*/false, &ref);
-  Say("return", Return(stub, ref));
-  Say("return", Return(stub, ref));
+  Solve(bridge, FileWith("x"), /*evaluate=*/false, &ref);
+  Say("return", Return(bridge, ref));
+  Say("return", Return(bridge, ref));
 }
 
 // Bytes that are no message, and a method that there is not.
 void Garbage(const std::shared_ptr<grpc::Channel>& channel) {
   for (const char* method : {"Solve", "ReadFile", "NewContainer", "Return", "Nothing"}) {
-    grpc::GenericStub stub(channel);
+    grpc::GenericStub bridge(channel);
     grpc::ClientContext context;
     grpc::CompletionQueue queue;
     grpc::Slice slice(std::string(100'000, '\xff'));
     grpc::ByteBuffer request(&slice, 1), response;
-    auto call = stub.PrepareUnaryCall(
+    auto call = bridge.PrepareUnaryCall(
         &context, StrCat("/moby.buildkit.v1.frontend.LLBBridge/", method), request, &queue);
     call->StartCall();
     grpc::Status status;
@@ -180,31 +180,31 @@ void Garbage(const std::shared_ptr<grpc::Channel>& channel) {
 }
 
 // Ends as frontends did before there was Return.
-void OldEnd(Stub& stub) {
+void OldEnd(Bridge& bridge) {
   grpc::ClientContext context;
   gateway::SolveRequest request;
   *request.mutable_definition() = **FileWith("old end").Marshal();
   request.set_final(true);
   request.set_exporterattr(R"({"frontend.said":"aGVsbG8="})");
   gateway::SolveResponse response;
-  Say("solve", stub.Solve(&context, request, &response));
+  Say("solve", bridge.Solve(&context, request, &response));
 }
 
 int Main() {
   auto stdio = recipe::StdioChannel::Open();
   if (!stdio.ok()) return 2;
-  Stub stub((*stdio)->channel());
+  Bridge bridge((*stdio)->channel());
   int64_t count = 0, bytes = 0;
   ParseInt64(Option("count"), &count);
   ParseInt64(Option("bytes"), &bytes);
   const std::string mode = Option("mode");
-  if (mode == "solves") ManySolves(stub, count, static_cast<size_t>(bytes));
-  if (mode == "containers") ManyContainers(stub, count, 2);
-  if (mode == "streams") ManyStreams(stub, count);
-  if (mode == "endless") Endless(stub);
-  if (mode == "liar") Liar(stub);
+  if (mode == "solves") ManySolves(bridge, count, static_cast<size_t>(bytes));
+  if (mode == "containers") ManyContainers(bridge, count, 2);
+  if (mode == "streams") ManyStreams(bridge, count);
+  if (mode == "endless") Endless(bridge);
+  if (mode == "liar") Liar(bridge);
   if (mode == "garbage") Garbage((*stdio)->channel());
-  if (mode == "old-end") OldEnd(stub);
+  if (mode == "old-end") OldEnd(bridge);
   return 0;
 }
 
