@@ -152,7 +152,9 @@ void VertexBoard::AddLog(const VertexLogBytes& log) {
   }
   double seconds = 0;
   if (vertex->started()) {
-    seconds = static_cast<double>(log.timestamp.nanos - vertex->merged.back().start.nanos) / 1e9;
+    // A step that starts once more may have spoken just before.
+    int64_t nanos = std::max<int64_t>(log.timestamp.nanos - vertex->merged.back().start.nanos, 0);
+    seconds = static_cast<double>(nanos) / 1e9;
   }
   std::string_view rest = log.bytes;
   while (!rest.empty()) {
