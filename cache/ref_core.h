@@ -112,6 +112,7 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   Status MakeWhole(const RecordPtr& record, const Sources& sources, std::stop_token stop);
   StatusOr<std::shared_ptr<BlobReader>> OpenBlob(const oci::Descriptor& blob,
                                                  const Sources& sources);
+  Sources NearestLast(const RecordPtr& layer, Sources sources);
   Status PullBlob(const oci::Descriptor& blob, const Sources& sources, std::stop_token stop);
   StatusOr<UnpackedLayer> UnpackInto(const oci::Descriptor& blob, const UnpackTarget& target,
                                      const Sources& sources, std::stop_token stop);

@@ -202,6 +202,13 @@ StatusOr<UnpackedLayer> RefCore::UnpackInto(const oci::Descriptor& blob,
   return unpacked;
 }
 
+// A layer's own source is asked first, and hears of it: a merge has those of several images.
+Sources RefCore::NearestLast(const RecordPtr& layer, Sources sources) {
+  std::lock_guard lock(mutex_);
+  if (std::shared_ptr<BlobSource> own = layer->source.lock()) sources.push_back(std::move(own));
+  return sources;
+}
+
 // One layer's own folder, without those below unless the archive needs them.
 Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
                              std::stop_token stop) {
@@ -223,7 +230,7 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
     if (target.whole && parent != nullptr) {
       RETURN_IF_ERROR(CopyTree(snapshots_->FsDir(parent->row.snapshot), target.dir));
     }
-    StatusOr<UnpackedLayer> unpacked = UnpackInto(*row.blob, target, sources, stop);
+    StatusOr<UnpackedLayer> unpacked = UnpackInto(*row.blob, target, NearestLast(layer, sources), stop);
     if (unpacked.ok() && unpacked->needs_parents && attempt == 0 && parent != nullptr) {
       RETURN_IF_ERROR(ExtractRecord(parent, sources, stop));
       std::vector<std::string> stack = StackOf(parent);
