@@ -41,7 +41,7 @@ Status WalkIn(int dir, const std::string& prefix,
     UniqueFd child(::openat(dir, entry.name.c_str(),
                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!child.valid()) {
-      if (errno == ENOENT) continue;
+      if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) continue;  // no longer a folder
       return ErrnoStatus(errno, StrCat("open ", entry.path));
     }
     RETURN_IF_ERROR(WalkIn(child.get(), StrCat(entry.path, "/"), visit));

@@ -40,7 +40,8 @@ std::vector<std::string> HeaderValues(const grpc::ServerContext& context, const 
 template <typename Stream>
 class TypedPackets final : public PacketStream {
  public:
-  explicit TypedPackets(Stream& stream) : stream_(stream) {}
+  TypedPackets(grpc::ServerContext& context, Stream& stream)
+      : context_(context), stream_(stream) {}
   StatusOr<bool> Recv(Packet* packet) override { return stream_.Read(packet); }
   // No buffer hint: a server's held-back messages stay in the transport until
   // something else is written on the connection (seen as 5 s, the health check's pace).
@@ -48,8 +49,10 @@ class TypedPackets final : public PacketStream {
     if (!stream_.Write(packet)) return UnavailableError("EOF");
     return OkStatus();
   }
+  void Cut() override { context_.TryCancel(); }
 
  private:
+  grpc::ServerContext& context_;
   Stream& stream_;
 };
 
@@ -63,7 +66,7 @@ class FileSyncService final : public filesync::FileSync::Service {
   }
 
  private:
-  Status Send(const grpc::ServerContext& context, grpc::ServerReaderWriter<Packet, Packet>& stream) {
+  Status Send(grpc::ServerContext& context, grpc::ServerReaderWriter<Packet, Packet>& stream) {
     std::vector<std::string> names = HeaderValues(context, "dir-name");
     std::string name = names.empty() ? "" : names.front();
     auto dir = dirs_.find(name);
@@ -81,7 +84,7 @@ class FileSyncService final : public filesync::FileSync::Service {
       return true;
     };
     ASSIGN_OR_RETURN(std::unique_ptr<FsTree> tree, OpenDirTree(dir->second, std::move(filter)));
-    TypedPackets packets(stream);
+    TypedPackets packets(context, stream);
     return SendTree(packets, *tree);
   }
 
@@ -93,7 +96,8 @@ using RawStream = grpc::ServerReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
 // Packets over a stream whose declared messages are others.
 class RawPackets final : public PacketStream {
  public:
-  explicit RawPackets(RawStream& stream) : stream_(stream) {}
+  RawPackets(grpc::ServerContext& context, RawStream& stream)
+      : context_(context), stream_(stream) {}
   StatusOr<bool> Recv(Packet* packet) override {
     grpc::ByteBuffer buffer;
     if (!stream_.Read(&buffer)) return false;
@@ -107,8 +111,10 @@ class RawPackets final : public PacketStream {
     if (!stream_.Write(grpc::ByteBuffer(&slice, 1))) return UnavailableError("EOF");
     return OkStatus();
   }
+  void Cut() override { context_.TryCancel(); }
 
  private:
+  grpc::ServerContext& context_;
   RawStream& stream_;
 };
 
@@ -127,7 +133,7 @@ class FileSendService final : public grpc::Service {
   }
 
  private:
-  Status Receive(const grpc::ServerContext& context, RawStream& stream) {
+  Status Receive(grpc::ServerContext& context, RawStream& stream) {
     std::vector<std::string> ids = HeaderValues(context, "buildkit-attachable-exporter-id");
     int64_t id = 0;
     if (!ids.empty() && !ParseInt64(ids.front(), &id)) id = 0;
@@ -137,7 +143,7 @@ class FileSendService final : public grpc::Service {
     return ReceiveFile(target->second, stream);
   }
 
-  static Status ReceiveDir(const grpc::ServerContext& context, const OutputTarget& target,
+  static Status ReceiveDir(grpc::ServerContext& context, const OutputTarget& target,
                            RawStream& stream) {
     std::vector<std::string> multi = HeaderValues(context, "buildkit-exporter-multi-platform");
     if (target.mirror && (multi.empty() || multi.front() != "1")) {
@@ -159,7 +165,7 @@ class FileSendService final : public grpc::Service {
       stat.gid = gid;
       return true;
     };
-    RawPackets packets(stream);
+    RawPackets packets(context, stream);
     return ReceiveTree(packets, options);
   }
 

@@ -68,7 +68,7 @@ Status DirCursor::Advance(bool enter) {
                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (child.valid()) {
       RETURN_IF_ERROR(Push(std::move(child), StrCat(current_->path, "/")));
-    } else if (errno != ENOENT && errno != ENOTDIR) {
+    } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
       return ErrnoStatus(errno, StrCat("failed to walk: open ", current_->path));
     }
   }

@@ -2,9 +2,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <limits>
 #include <unordered_map>
 
 #include "api/fsutil/fs_tree.h"
@@ -39,19 +41,29 @@ class DirLinks final : public LinkTree {
   const RootedTree& tree_;
 };
 
+// No more than the file had when it was opened: one that grows all the time, as a log
+// does, would never end. Files of /proc and the like have a size of 0 and are read to
+// their end.
 class DiskFile final : public FsFile {
  public:
-  explicit DiskFile(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit DiskFile(UniqueFd fd) : fd_(std::move(fd)) {
+    struct stat st{};
+    if (::fstat(fd_.get(), &st) == 0 && st.st_size > 0) rest_ = static_cast<size_t>(st.st_size);
+  }
   StatusOr<size_t> Read(char* buffer, size_t size) override {
     for (;;) {
-      ssize_t n = ::read(fd_.get(), buffer, size);
-      if (n >= 0) return static_cast<size_t>(n);
+      ssize_t n = ::read(fd_.get(), buffer, std::min(size, rest_));
+      if (n >= 0) {
+        rest_ -= static_cast<size_t>(n);
+        return static_cast<size_t>(n);
+      }
       if (errno != EINTR) return ErrnoStatus(errno, "read");
     }
   }
 
  private:
   UniqueFd fd_;
+  size_t rest_ = std::numeric_limits<size_t>::max();
 };
 
 // One walk. Folders that match nothing themselves are told when something in

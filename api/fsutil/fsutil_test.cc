@@ -57,6 +57,10 @@ class PipeEnd final : public PacketStream {
     out_.wake.notify_all();
     return OkStatus();
   }
+  void Cut() override {
+    in_.Close();
+    out_.Close();
+  }
 
  private:
   Channel& in_;
@@ -259,6 +263,182 @@ TEST_F(FsutilTest, MetadataOnlyTakesWhatItIsTold) {
   EXPECT_NE(recorded.find("b/z"), std::string::npos);
 }
 
+// A tree in which something happens between the list and the first byte.
+class ChangingTree final : public FsTree {
+ public:
+  ChangingTree(std::unique_ptr<FsTree> tree, std::function<void()> change)
+      : tree_(std::move(tree)), change_(std::move(change)) {}
+  Status Walk(const std::function<Status(const FsStat&)>& visit) override {
+    return tree_->Walk([&](const FsStat& stat) -> Status {
+      if (stat.is_regular()) std::exchange(change_, [] {})();
+      return visit(stat);
+    });
+  }
+  StatusOr<std::unique_ptr<FsFile>> Open(std::string_view path) override {
+    return tree_->Open(path);
+  }
+
+ private:
+  std::unique_ptr<FsTree> tree_;
+  std::function<void()> change_;
+};
+
+TEST_F(FsutilTest, AFileArrivesAsItIsWhenItIsRead) {
+  struct {
+    const char* what;
+    std::function<void(const std::string&)> change;
+    const char* arrives;
+  } cases[] = {
+      {"grows", [](const std::string& f) { WriteFileAtomic(f, "longer than it was").IgnoreError(); },
+       "longer than it was"},
+      {"shrinks", [](const std::string& f) { ::truncate(f.c_str(), 3); }, "thr"},
+      {"vanishes", [](const std::string& f) { ::unlink(f.c_str()); }, ""},
+      {"is a link now",
+       [](const std::string& f) {
+         ::unlink(f.c_str());
+         EXPECT_EQ(::symlink("/etc/passwd", f.c_str()), 0);
+       },
+       ""},
+      {"is a pipe now",
+       [](const std::string& f) {
+         ::unlink(f.c_str());
+         EXPECT_EQ(::mkfifo(f.c_str(), 0644), 0);
+       },
+       ""},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.what);
+    ASSERT_TRUE(RemoveAll(src_ + "/d").ok());
+    Put("d/f", "three words here");
+    ChangingTree tree(Tree(), [&] { c.change(src_ + "/d/f"); });
+    ExpectOk(Transfer(tree, Options()));
+    EXPECT_EQ(ReadFile(dest_ + "/d/f").value(), c.arrives);
+    EXPECT_EQ(digests_["d/f"], Digest::Of(c.arrives).text());
+  }
+}
+
+TEST_F(FsutilTest, AFolderMayGoWhileTheTreeIsListed) {
+  Put("a", "");
+  Put("b/inner", "x");
+  Put("c", "c");
+  ChangingTree tree(Tree(), [&] { ASSERT_TRUE(RemoveAll(src_ + "/b").ok()); });
+  ExpectOk(Transfer(tree, Options()));
+  EXPECT_EQ(ReadFile(dest_ + "/c").value(), "c");
+  EXPECT_FALSE(PathExists(dest_ + "/b"));
+}
+
+TEST_F(FsutilTest, AFileThatGrowsWithoutEndEnds) {
+  Put("log", "begin");
+  auto file = Tree()->Open("log");
+  ASSERT_TRUE(file.ok()) << file.status();
+  UniqueFd writer(::open((src_ + "/log").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  std::string read;
+  char buffer[2];
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(WriteAll(writer.get(), "more").ok());
+    size_t n = (*file)->Read(buffer, sizeof buffer).value();
+    if (n == 0) break;
+    read.append(buffer, n);
+  }
+  EXPECT_EQ(read, "begin");
+}
+
+TEST_F(FsutilTest, FilesWithoutASizeAreReadToTheirEnd) {
+  auto tree = OpenDirTree("/proc/self", {});
+  ASSERT_TRUE(tree.ok()) << tree.status();
+  char buffer[64];
+  EXPECT_GT((*(*tree)->Open("stat"))->Read(buffer, sizeof buffer).value(), 0u);
+}
+
+TEST(LastCall, CutsAStreamThatStaysOpen) {
+  Channel in, out;
+  PipeEnd end(in, out);
+  LastCall last_call(end, std::chrono::milliseconds(1));
+  Packet packet;
+  EXPECT_FALSE(end.Recv(&packet).value());
+}
+
+TEST(LastCall, LeavesAStreamThatHasEnded) {
+  Channel in, out;
+  PipeEnd end(in, out);
+  { LastCall last_call(end, std::chrono::hours(1)); }
+  EXPECT_FALSE(in.closed);
+}
+
+// Plays a receiver by hand, which asks for whatever is listed.
+class SenderTest : public FsutilTest {
+ protected:
+  // What SendTree says to these packets; its own are dropped.
+  std::string Verdict(const std::vector<Packet>& packets) {
+    Channel to_sender, to_receiver;
+    to_receiver.limit = 1000;
+    PipeEnd end(to_sender, to_receiver);
+    for (const Packet& packet : packets) to_sender.packets.push_back(packet.SerializeAsString());
+    to_sender.closed = true;
+    std::unique_ptr<FsTree> tree = Tree();
+    return SendTree(end, *tree).message();
+  }
+  static Packet Of(Packet::PacketType type, uint32_t id = 0, std::string data = "") {
+    Packet packet;
+    packet.set_type(type);
+    packet.set_id(id);
+    packet.set_data(std::move(data));
+    return packet;
+  }
+};
+
+TEST_F(SenderTest, ReceiversThatMeanNoGoodEndIt) {
+  EXPECT_EQ(Verdict({Of(Packet::PACKET_REQ, 7)}), "invalid file id 7");
+  EXPECT_EQ(Verdict({Of(Packet::PACKET_ERR, 0, "no")}), "error from receiver: no");
+  EXPECT_EQ(Verdict({Of(Packet::PACKET_FIN)}), "");
+  EXPECT_EQ(Verdict({}), "EOF");
+}
+
+TEST_F(SenderTest, AFileIsAskedForOnce) {
+  Put("f", "x");
+  Channel to_sender, to_receiver;
+  PipeEnd sender(to_sender, to_receiver), receiver(to_receiver, to_sender);
+  Status sent;
+  std::thread thread([&] {
+    std::unique_ptr<FsTree> tree = Tree();
+    sent = SendTree(sender, *tree);
+  });
+  Packet packet;
+  ASSERT_TRUE(receiver.Recv(&packet).value());
+  ASSERT_TRUE(packet.has_stat());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(receiver.Send(Of(Packet::PACKET_REQ, 0), false).ok());
+  thread.join();
+  EXPECT_EQ(sent.message(), "invalid file id 0");
+}
+
+TEST_F(SenderTest, TheListWaitsForFilesThatWereAskedFor) {
+  ASSERT_TRUE(MakeDirs(src_).ok());
+  for (int i = 0; i < 10000; ++i) {
+    UniqueFd file(::open(StrCat(src_, "/f", i).c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+  }
+  Channel to_sender, to_receiver;
+  to_sender.limit = 100000;
+  PipeEnd sender(to_sender, to_receiver), receiver(to_receiver, to_sender);
+  std::thread thread([&] {
+    std::unique_ptr<FsTree> tree = Tree();
+    EXPECT_TRUE(SendTree(sender, *tree).ok());
+  });
+  uint32_t listed = 0, done = 0, most = 0;
+  Packet packet;
+  while (done < 10000 && receiver.Recv(&packet).value()) {
+    if (packet.has_stat()) {
+      ASSERT_TRUE(receiver.Send(Of(Packet::PACKET_REQ, listed++), false).ok());
+    } else if (packet.type() == Packet::PACKET_DATA) {
+      ++done;
+    }
+    most = std::max(most, listed - done);
+  }
+  ASSERT_TRUE(receiver.Send(Of(Packet::PACKET_FIN), false).ok());
+  thread.join();
+  EXPECT_EQ(done, 10000u);
+  EXPECT_LT(most, 5000u);
+}
+
 // Feeds packets by hand and gives the receiver's verdict.
 class HostileTest : public FsutilTest {
  protected:
@@ -308,6 +488,40 @@ TEST_F(HostileTest, EntriesOutOfOrderAreRefused) {
   EXPECT_EQ(Verdict({Stat("a"), Stat("a")}), "changes out of order: \"a\" \"a\"");
   EXPECT_EQ(Verdict({Stat("a", kDir), Stat("b"), Stat("a/x")}),
             "changes out of order: \"a/x\" \"b\"");
+}
+
+TEST_F(HostileTest, SizesMayLie) {
+  Packet more = Stat("a"), less = Stat("b"), negative = Stat("a");
+  more.mutable_stat()->set_size(1);
+  less.mutable_stat()->set_size(int64_t{1} << 60);
+  negative.mutable_stat()->set_size(-1);
+  Packet fin, last;
+  fin.set_type(Packet::PACKET_FIN);
+  last.set_type(Packet::PACKET_STAT);
+  EXPECT_EQ(Verdict({more, less, last, Data(0, "four"), Data(0, ""), Data(1, "x"), Data(1, ""), fin}),
+            "");
+  EXPECT_EQ(ReadFile(dest_ + "/a").value(), "four");
+  EXPECT_EQ(ReadFile(dest_ + "/b").value(), "x");
+  EXPECT_EQ(Verdict({negative}), "negative size a: invalid argument");
+}
+
+TEST_F(HostileTest, TheEndIsTheEnd) {
+  Packet fin, last;
+  fin.set_type(Packet::PACKET_FIN);
+  last.set_type(Packet::PACKET_STAT);
+  EXPECT_EQ(Verdict({fin}), "unexpected end of transfer");
+  EXPECT_EQ(Verdict({Stat("a"), last, fin}), "unexpected end of transfer");
+  EXPECT_EQ(Verdict({last, Stat("a")}), "stat after the end of the list");
+  EXPECT_EQ(Verdict({last, last, fin}), "");
+  EXPECT_EQ(Verdict({last, Data(0, "x")}), "invalid file request 0");
+  EXPECT_EQ(Verdict({last, fin, Data(0, "x")}), "");  // nobody listens any more
+}
+
+TEST_F(HostileTest, PathsLongerThanTheSystemTakesAreNotKept) {
+  std::string deep = "a";
+  while (deep.size() < 5000) deep += "/a";
+  EXPECT_EQ(Verdict({Stat(deep, kDir)}), "path of 5001 bytes: invalid argument");
+  EXPECT_EQ(Verdict({Stat("l", 1U << 27 | 0777, deep)}), "path of 5001 bytes: invalid argument");
 }
 
 TEST_F(HostileTest, LinksAndDataNeedWhatWasAnnounced) {

@@ -1,6 +1,9 @@
 // See order_check.h.
 #include "api/fsutil/order_check.h"
 
+#include <algorithm>
+#include <climits>
+
 #include "base/file.h"
 
 namespace kiln::api {
@@ -14,6 +17,10 @@ Status BadPath(std::string_view what, const std::string& path) {
 
 Status OrderCheck::Next(const FsStat& stat) {
   const std::string& path = stat.path;
+  // What no call of the system takes is not cleaned, kept and printed either.
+  if (path.size() >= PATH_MAX || stat.link_name.size() >= PATH_MAX) {
+    return BadPath("path of", StrCat(std::max(path.size(), stat.link_name.size()), " bytes"));
+  }
   if (path.empty() || path == "." || path != CleanPath(path) ||
       Contains(path, std::string_view("\0", 1))) {
     return BadPath("unclean path", path);

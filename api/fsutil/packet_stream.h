@@ -3,6 +3,12 @@
 // Implemented over gRPC by api/client and api/session, over a queue in tests.
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
 #include "base/status.h"
 
 namespace fsutil::types {
@@ -20,6 +26,27 @@ class PacketStream {
   // `more`: another Send follows at once, so that the packet may be held back
   // and leave together with it.
   virtual Status Send(const ::fsutil::types::Packet& packet, bool more) = 0;
+  // Ends both directions at once: Recv and Send that block return. From any thread.
+  virtual void Cut() = 0;
+};
+
+// Cuts a stream that is still in use some seconds after it was told to end: a peer that
+// neither reads nor hangs up must not hold a transfer that has failed. Not thread-safe.
+class LastCall {
+ public:
+  static constexpr std::chrono::seconds kGrace{5};
+
+  explicit LastCall(PacketStream& stream, std::chrono::milliseconds grace = kGrace)
+      : thread_([this, &stream, grace](std::stop_token stop) {
+          std::unique_lock lock(mutex_);
+          over_.wait_for(lock, stop, grace, [] { return false; });
+          if (!stop.stop_requested()) stream.Cut();
+        }) {}
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any over_;
+  std::jthread thread_;  // last: ends before the others go
 };
 
 }  // namespace kiln::api

@@ -56,6 +56,7 @@ class Receiver {
 
   Status Run() {
     Status status = Exchange();
+    LastCall last_call(stream_);
     if (!status.ok() && !peer_failed_) {
       requests_.Add(PacketOf(Packet::PACKET_ERR, 0, status.message()));
       Drain();

@@ -20,6 +20,9 @@ using ::fsutil::types::Packet;
 
 constexpr size_t kChunk = 256 << 10;
 constexpr int kReaders = 2;
+// Of files that were asked for and not sent. The list runs ahead no further: what the
+// receiver keeps of each file that it waits for is more than its name.
+constexpr size_t kMostAsked = 4096;
 
 class Sender {
  public:
@@ -31,11 +34,13 @@ class Sender {
     threads.emplace_back([this] { List(); });
     for (int i = 0; i < kReaders; ++i) threads.emplace_back([this] { SendFiles(); });
     Status status = ReadRequests();
+    LastCall last_call(stream_);  // a thread may wait for a peer that does not read
     {
       std::lock_guard lock(mutex_);
       over_ = true;
     }
     wake_.notify_all();
+    room_.notify_all();
     for (std::thread& thread : threads) thread.join();
     std::lock_guard lock(mutex_);
     return failure_.ok() ? status : failure_;
@@ -81,7 +86,8 @@ class Sender {
     uint32_t id = 0;
     Status status = tree_.Walk([&](const FsStat& stat) -> Status {
       {
-        std::lock_guard lock(mutex_);
+        std::unique_lock lock(mutex_);
+        room_.wait(lock, [this] { return over_ || queue_.size() < kMostAsked; });
         if (over_) return CancelledError("context canceled");
         if (stat.is_regular()) files_.emplace(id, stat.path);
       }
@@ -112,6 +118,7 @@ class Sender {
         if (over_) return;
         file = std::move(queue_.front());
         queue_.pop_front();
+        if (queue_.size() == kMostAsked / 2) room_.notify_one();
       }
       Status status = SendFile(file.first, file.second, buffer);
       if (!status.ok()) {
@@ -172,6 +179,7 @@ class Sender {
 
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable room_;  // the list waits while so many files are asked for
   std::unordered_map<uint32_t, std::string> files_;
   std::deque<std::pair<uint32_t, std::string>> queue_;
   Status failure_;

@@ -44,6 +44,7 @@ class DiffCopyCall : public PacketStream {
     if (call_->Write(packet, options)) return OkStatus();
     return UnavailableError("session is gone");
   }
+  void Cut() override { context.TryCancel(); }
   // Ends the call as `result` says; the client's own error is the better one.
   Status End(const Status& result) {
     if (result.ok()) {

@@ -30,6 +30,7 @@ class InputStream final : public kiln::api::PacketStream {
     return true;
   }
   kiln::Status Send(const ::fsutil::types::Packet&, bool) override { return {}; }
+  void Cut() override {}
 
  private:
   const uint8_t* bytes_;
