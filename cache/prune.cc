@@ -268,7 +268,8 @@ Status RefCore::Prune(const PruneOptions& options,
     if (snapshots.size() >= kTreesAtOnce) RETURN_IF_ERROR(RemoveTrees(&snapshots));
   }
   RETURN_IF_ERROR(RemoveTrees(&snapshots));
-  return SweepBlobs();
+  RETURN_IF_ERROR(SweepBlobs());
+  return snapshots_->Collect();
 }
 
 Status RefCore::SweepBlobs() {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "base/time.h"
 #include "cache/database.h"
 #include "cache/ref.h"
@@ -44,6 +45,12 @@ struct RecordRow {
   std::vector<oci::Descriptor> variants;  // the same layer in other compressions
 };
 
+// A layer that is unpacked and waits for those below it.
+struct StagedLayer {
+  TempDir dir;
+  DiffId diff_id;
+};
+
 struct Record;
 using RecordPtr = std::shared_ptr<Record>;
 
@@ -58,6 +65,7 @@ struct Record {
   bool built_upon = false;  // has or had a child while this store is open
   bool dead = false;
   std::mutex work;  // held while the tree is made or packed: single flight
+  std::unique_ptr<StagedLayer> staged;  // guarded by `work`
 };
 
 // Tables of records, their metadata and named blob leases.

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cache/snapshot/remote_snapshots.h"
 #include "cache/snapshot/upper_dir.h"
 
 namespace kiln::cache {
@@ -29,9 +30,13 @@ Status RefCore::Open() {
   RETURN_IF_ERROR(UnmountAll(temp_dir));
   RETURN_IF_ERROR(RemoveAll(temp_dir));
   RETURN_IF_ERROR(MakeDirs(temp_dir, 0700));
-  ASSIGN_OR_RETURN(Snapshotter kind, ParseSnapshotter(options_.snapshotter));
-  ASSIGN_OR_RETURN(snapshots_,
-                   SnapshotStore::Open(options_.root + "/snapshots", temp_dir, kind));
+  if (options_.remote_snapshots != nullptr) {
+    ASSIGN_OR_RETURN(snapshots_, OpenRemoteSnapshots(*options_.remote_snapshots, temp_dir));
+  } else {
+    ASSIGN_OR_RETURN(SnapshotKind kind, ParseSnapshotKind(options_.snapshotter));
+    ASSIGN_OR_RETURN(snapshots_,
+                     SnapshotStore::Open(options_.root + "/snapshots", temp_dir, kind));
+  }
   boot_id_ = options_.boot_id;
   if (boot_id_.empty()) {
     StatusOr<std::string> id = ReadFile("/proc/sys/kernel/random/boot_id");
@@ -51,7 +56,8 @@ void RefCore::DropMissing(std::vector<RecordRow>& rows) {
     changed = false;
     for (RecordRow& row : rows) {
       if (!alive.contains(row.id)) continue;
-      bool lost = row.is_mutable && !row.retain;
+      // A frozen tree is somebody's base: what was written to it is the immutable record's.
+      bool lost = row.is_mutable && (!row.retain || snapshots_->frozen(row.snapshot));
       for (const std::string& parent : row.parents) {
         lost = lost || (!parent.empty() && !alive.contains(parent));
       }
@@ -118,7 +124,7 @@ Status RefCore::LoadRecords() {
   for (const std::string& snapshot : found) {
     if (!made.contains(snapshot)) RETURN_IF_ERROR(snapshots_->Remove(snapshot));
   }
-  return OkStatus();
+  return snapshots_->Collect();
 }
 
 RecordPtr RefCore::AddLocked(RecordRow row, std::vector<RecordPtr> parents) {
@@ -256,6 +262,8 @@ StatusOr<StatePtr> RefCore::NewMutable(const StatePtr& parent, const RecordOptio
     RETURN_IF_ERROR(Extract(parent, {}));
     parents.push_back(parent->record);
     stack = StackOf(parent->record);
+    std::lock_guard lock(mutex_);
+    FinalizeLocked(parent->record);
   }
   RecordRow row = NewRow(options);
   row.is_mutable = true;
@@ -268,7 +276,6 @@ StatusOr<StatePtr> RefCore::NewMutable(const StatePtr& parent, const RecordOptio
   RecordPtr record;
   {
     std::lock_guard lock(mutex_);
-    if (parent != nullptr) FinalizeLocked(parent->record);
     table.Save(row);
     record = AddLocked(std::move(row), std::move(parents));
     ++record->leases;
@@ -355,6 +362,7 @@ StatusOr<StatePtr> RefCore::Commit(const StatePtr& tree) {
     }
     ASSIGN_OR_RETURN(bytes, SettleUpper(snapshots_->FsDir(before.snapshot), lowers));
   }
+  if (!before.retain) RETURN_IF_ERROR(snapshots_->Freeze(before.snapshot));
   std::lock_guard lock(mutex_);
   record->row.tree_bytes = bytes;
   Unsynced(record->row);
@@ -500,12 +508,24 @@ void RefCore::Unsynced(RecordRow& row) {
   sync_wake_.notify_one();
 }
 
+namespace {
+
+bool SyncFolder(const std::string& folder) {
+  if (folder.empty()) {  // somewhere
+    ::sync();
+    return true;
+  }
+  StatusOr<UniqueFd> open = OpenFile(folder, O_RDONLY | O_DIRECTORY);
+  return open.ok() && ::syncfs(open->get()) == 0;
+}
+
+}  // namespace
+
 // Syncs the file system now and then, so that no build has to wait for it.
 void RefCore::SyncLoop(std::stop_token stop) {
   constexpr auto kDelay = std::chrono::seconds(15);
-  StatusOr<UniqueFd> root = OpenFile(options_.root, O_RDONLY | O_DIRECTORY);
   std::unique_lock lock(mutex_);
-  while (root.ok() && sync_wake_.wait(lock, stop, [&] { return unsynced_; })) {
+  while (sync_wake_.wait(lock, stop, [&] { return unsynced_; })) {
     if (sync_wake_.wait_for(lock, stop, kDelay, [] { return false; }) || stop.stop_requested()) {
       return;
     }
@@ -515,7 +535,7 @@ void RefCore::SyncLoop(std::stop_token stop) {
     }
     unsynced_ = false;
     lock.unlock();
-    bool synced = ::syncfs(root->get()) == 0;
+    bool synced = SyncFolder(snapshots_->folder());
     lock.lock();
     for (const RecordPtr& record : waiting) {
       if (!synced || record->dead) continue;

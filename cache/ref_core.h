@@ -107,7 +107,11 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
 
   // ref_tree.cc
   std::vector<std::string> StackOf(const RecordPtr& record) const;  // snapshots to mount
-  Status ExtractLayer(const RecordPtr& layer, const Sources& sources, std::stop_token stop);
+  Status ExtractLayer(const RecordPtr& layer, const Sources& sources, bool waits,
+                      std::stop_token stop);
+  static void DropStaged(const RecordPtr& layer);
+  StatusOr<std::unique_ptr<StagedLayer>> UnpackLayer(const RecordPtr& layer,
+                                                     const Sources& sources, std::stop_token stop);
   Status MakeComputed(const RecordPtr& record, const Sources& sources, std::stop_token stop);
   Status MakeWhole(const RecordPtr& record, const Sources& sources, std::stop_token stop);
   StatusOr<std::shared_ptr<BlobReader>> OpenBlob(const oci::Descriptor& blob,

@@ -19,10 +19,13 @@
 namespace kiln::cache {
 
 class Database;
+class Snapshotter;
 
 struct RefStoreOptions {
   std::string root;                       // holds snapshots/ and tmp/
   std::string snapshotter = "overlayfs";  // overlayfs | native | fuse-overlayfs
+  // Who keeps the snapshots instead of the store itself; outlives the store and every Ref.
+  Snapshotter* remote_snapshots = nullptr;
   ContentStore* content = nullptr;        // both outlive the store and every Ref
   Database* database = nullptr;
   LayerCodec codec = {};                  // empty: OciLayerCodec()

@@ -38,7 +38,8 @@ class KilledRefs : public RefStoreSuite {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Overlay, KilledRefs, testing::Values("overlayfs"));
+INSTANTIATE_TEST_SUITE_P(Overlay, KilledRefs,
+                         testing::Values("overlayfs", "remote-overlayfs"));
 
 TEST_P(KilledRefs, EveryStartAcceptsWhatAKillLeft) {
   Close();

@@ -7,10 +7,12 @@
 
 namespace kiln::cache {
 
-INSTANTIATE_TEST_SUITE_P(Overlay, RefStoreSuite, testing::Values("overlayfs"));
+INSTANTIATE_TEST_SUITE_P(Overlay, RefStoreSuite,
+                         testing::Values("overlayfs", "remote-overlayfs"));
 
 class OverlayRefs : public RefStoreSuite {};
-INSTANTIATE_TEST_SUITE_P(Overlay, OverlayRefs, testing::Values("overlayfs"));
+INSTANTIATE_TEST_SUITE_P(Overlay, OverlayRefs,
+                         testing::Values("overlayfs", "remote-overlayfs"));
 
 TEST_P(OverlayRefs, HundredsOfLayersCanBeMounted) {
   Ref top = Make(Ref(), {"f0=0"});

@@ -3,6 +3,6 @@
 
 namespace kiln::cache {
 
-INSTANTIATE_TEST_SUITE_P(Native, RefStoreSuite, testing::Values("native"));
+INSTANTIATE_TEST_SUITE_P(Native, RefStoreSuite, testing::Values("native", "remote-native"));
 
 }  // namespace kiln::cache

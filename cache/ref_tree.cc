@@ -210,14 +210,11 @@ Sources RefCore::NearestLast(const RecordPtr& layer, Sources sources) {
 }
 
 // One layer's own folder, without those below unless the archive needs them.
-Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
-                             std::stop_token stop) {
-  std::lock_guard work(layer->work);
-  RecordRow row = RowOf(layer);
-  if (row.extracted) return OkStatus();
-  RETURN_IF_ERROR(StopStatus(stop));
+StatusOr<std::unique_ptr<StagedLayer>> RefCore::UnpackLayer(const RecordPtr& layer,
+                                                            const Sources& sources,
+                                                            std::stop_token stop) {
+  const RecordRow row = RowOf(layer);
   if (!row.blob) return NotFoundError(StrCat(row.id, ": not found: no files and no blob"));
-  std::shared_ptr<void> hold = content.Hold();
   const RecordPtr parent = layer->parents.empty() ? nullptr : layer->parents[0];
   UnpackTarget target;
   // Whiteouts of a lowest layer hide nothing, and would be seen as devices.
@@ -233,9 +230,8 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
     StatusOr<UnpackedLayer> unpacked = UnpackInto(*row.blob, target, NearestLast(layer, sources), stop);
     if (unpacked.ok() && unpacked->needs_parents && attempt == 0 && parent != nullptr) {
       RETURN_IF_ERROR(ExtractRecord(parent, sources, stop));
-      std::vector<std::string> stack = StackOf(parent);
-      for (auto it = stack.rbegin(); it != stack.rend(); ++it) {
-        target.parents.push_back(snapshots_->FsDir(*it));
+      for (const std::string& below : StackOf(parent)) {
+        target.parents.insert(target.parents.begin(), snapshots_->FsDir(below));
       }
       continue;
     }
@@ -257,15 +253,43 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources,
                                   Quote(unpacked->diff_id.digest.text()), ", expected ",
                                   Quote(row.diff_id.digest.text())));
     }
-    RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, target.dir));
-    Update(layer, [&](RecordRow& done) {
-      done.extracted = true;
-      done.diff_id = unpacked->diff_id;
-      done.blob_bytes = std::max(done.blob_bytes, done.blob->size);
-      Unsynced(done);
-    });
-    return OkStatus();
+    return std::make_unique<StagedLayer>(std::move(cleanup), unpacked->diff_id);
   }
+}
+
+void RefCore::DropStaged(const RecordPtr& layer) {
+  std::unique_lock work(layer->work, std::try_to_lock);
+  if (work.owns_lock()) layer->staged.reset();  // else somebody else is at it
+}
+
+// `waits`: where snapshots know those below, what is unpacked waits until they are there, and
+// is adopted by a later call.
+Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources, bool waits,
+                             std::stop_token stop) {
+  std::lock_guard work(layer->work);
+  RecordRow row = RowOf(layer);
+  if (row.extracted) return OkStatus();
+  RETURN_IF_ERROR(StopStatus(stop));
+  std::shared_ptr<void> hold = content.Hold();
+  if (layer->staged == nullptr) {
+    ASSIGN_OR_RETURN(layer->staged, UnpackLayer(layer, sources, stop));
+  }
+  const RecordPtr parent = layer->parents.empty() ? nullptr : layer->parents[0];
+  std::vector<std::string> below;
+  if (snapshots_->chained() && parent != nullptr) {
+    const bool there = !IsLazy(parent);
+    if (!there && waits) return OkStatus();
+    if (there) below = StackOf(parent);
+  }
+  const std::unique_ptr<StagedLayer> staged = std::move(layer->staged);
+  RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, staged->dir.path(), below));
+  Update(layer, [&](RecordRow& done) {
+    done.extracted = true;
+    done.diff_id = staged->diff_id;
+    done.blob_bytes = std::max(done.blob_bytes, done.blob->size);
+    Unsynced(done);
+  });
+  return OkStatus();
 }
 
 StatusOr<LocalMount> RefCore::MountTree(const RecordPtr& record) {
@@ -338,7 +362,7 @@ Status RefCore::MakeComputed(const RecordPtr& record, const Sources& sources,
     RETURN_IF_ERROR(ApplyChanges(out, whole));
     out = whole;
   }
-  RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, out));
+  RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, out, {}));
   Update(record, [this](RecordRow& done) {
     done.extracted = true;
     Unsynced(done);
@@ -368,7 +392,7 @@ Status RefCore::MakeWhole(const RecordPtr& record, const Sources& sources, std::
                               snapshots_->FsDir(layer->row.snapshot), changes));
     RETURN_IF_ERROR(ApplyChanges(changes, whole));
   }
-  RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, whole));
+  RETURN_IF_ERROR(snapshots_->Adopt(row.snapshot, whole, {}));
   Update(record, [this](RecordRow& done) {
     done.extracted = true;
     Unsynced(done);
@@ -385,19 +409,29 @@ Status RefCore::ExtractRecord(const RecordPtr& record, const Sources& sources,
     if (!record->parents.empty()) {
       RETURN_IF_ERROR(ExtractRecord(record->parents[0], sources, stop));
     }
-    return ExtractLayer(record, sources, stop);
+    return ExtractLayer(record, sources, false, stop);
   }
   std::vector<std::function<Status()>> jobs;
   std::vector<RecordPtr> computed;
+  std::vector<RecordPtr> unpacked;
   for (const RecordPtr& layer : LayersOf(record)) {
     if (RowOf(layer).extracted) continue;
     if (IsComputed(*layer)) {
       computed.push_back(layer);
     } else {
-      jobs.push_back([=, this, &sources] { return ExtractLayer(layer, sources, stop); });
+      unpacked.push_back(layer);
+      jobs.push_back([=, this, &sources] { return ExtractLayer(layer, sources, true, stop); });
     }
   }
-  if (!jobs.empty()) RETURN_IF_ERROR(RunAll(std::move(jobs)));
+  if (Status status = jobs.empty() ? OkStatus() : RunAll(std::move(jobs)); !status.ok()) {
+    for (const RecordPtr& layer : unpacked) DropStaged(layer);
+    return status;
+  }
+  if (snapshots_->chained()) {
+    for (const RecordPtr& layer : unpacked) {
+      RETURN_IF_ERROR(ExtractLayer(layer, sources, false, stop));
+    }
+  }
   for (const RecordPtr& layer : computed) RETURN_IF_ERROR(MakeComputed(layer, sources, stop));
   return OkStatus();
 }

@@ -45,39 +45,33 @@ std::string EscapeLower(const std::string& path) {
   return ReplaceAll(ReplaceAll(path, "\\", "\\\\"), ":", "\\:");
 }
 
-}  // namespace
-
-StatusOr<Snapshotter> ParseSnapshotter(std::string_view name) {
-  if (name.empty() || name == "auto" || name == "overlayfs") return Snapshotter::kOverlay;
-  if (name == "native") return Snapshotter::kNative;
-  if (name == "fuse-overlayfs") return Snapshotter::kFuseOverlay;
-  return InvalidArgumentError(StrCat("unknown snapshotter: ", Quote(name)));
-}
-
-StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(const std::string& root,
-                                                             const std::string& trash,
-                                                             Snapshotter kind) {
-  std::unique_ptr<SnapshotStore> store(new SnapshotStore);
-  RETURN_IF_ERROR(MakeDirs(root, 0700));
-  store->root_ = root;
-  store->trash_ = trash;
-  store->kind_ = kind;
-  if (kind == Snapshotter::kOverlay) {
-    store->options_ = OverlayOptions();
-    store->user_xattr_ = InUserNamespace();
-    if (store->user_xattr_) store->options_.emplace_back("userxattr");
-    store->volatile_ = KernelAtLeast(5, 10);
+// Folders of our own: <root>/<id>/{fs,work}. It holds no state but paths.
+class DiskSnapshots : public SnapshotStore {
+ public:
+  DiskSnapshots(std::string root, std::string trash, SnapshotKind kind)
+      : root_(std::move(root)), trash_(std::move(trash)) {
+    SetKind(kind);
   }
-  return store;
-}
+  Status Create(const std::string& id, std::span<const std::string> parents) override;
+  Status Adopt(const std::string& id, const std::string& folder,
+               std::span<const std::string> parents) override;
+  Status Remove(const std::string& id) override;
+  StatusOr<std::vector<std::string>> List() const override { return ListDir(root_); }
+  std::string folder() const override { return root_; }
 
-bool SnapshotStore::Exists(const std::string& id) const { return PathExists(FsDir(id)); }
+ protected:
+  std::string FolderOf(const std::string& id) const override { return root_ + "/" + id + "/fs"; }
+  std::string WorkOf(const std::string& id) const override { return root_ + "/" + id + "/work"; }
 
-Status SnapshotStore::Create(const std::string& id, std::span<const std::string> parents) {
-  std::string dir = root_ + "/" + id;
-  RETURN_IF_ERROR(MakeDirs(dir, 0700));
-  if (layered()) RETURN_IF_ERROR(MakeDirs(dir + "/work", 0711));
-  std::string fs = dir + "/fs";
+ private:
+  const std::string root_;
+  const std::string trash_;
+};
+
+Status DiskSnapshots::Create(const std::string& id, std::span<const std::string> parents) {
+  RETURN_IF_ERROR(MakeDirs(root_ + "/" + id, 0700));
+  if (layered()) RETURN_IF_ERROR(MakeDirs(WorkOf(id), 0711));
+  std::string fs = FolderOf(id);
   if (::mkdir(fs.c_str(), 0755) != 0) return ErrnoStatus(errno, StrCat("mkdir ", fs));
   if (::chmod(fs.c_str(), 0755) != 0) return ErrnoStatus(errno, StrCat("chmod ", fs));
   if (!parents.empty()) {
@@ -88,14 +82,52 @@ Status SnapshotStore::Create(const std::string& id, std::span<const std::string>
   return OkStatus();
 }
 
-Status SnapshotStore::Adopt(const std::string& id, const std::string& folder) {
-  std::string dir = root_ + "/" + id;
-  RETURN_IF_ERROR(MakeDirs(dir, 0700));
-  if (layered()) RETURN_IF_ERROR(MakeDirs(dir + "/work", 0711));
-  if (::rename(folder.c_str(), FsDir(id).c_str()) != 0) {
+Status DiskSnapshots::Adopt(const std::string& id, const std::string& folder,
+                            std::span<const std::string>) {
+  RETURN_IF_ERROR(MakeDirs(root_ + "/" + id, 0700));
+  if (layered()) RETURN_IF_ERROR(MakeDirs(WorkOf(id), 0711));
+  if (::rename(folder.c_str(), FolderOf(id).c_str()) != 0) {
     return ErrnoStatus(errno, StrCat("rename ", folder));
   }
   return OkStatus();
+}
+
+Status DiskSnapshots::Remove(const std::string& id) {
+  std::string gone = StrCat(trash_, "/snapshot-", id, "-", NewId());
+  if (::rename((root_ + "/" + id).c_str(), gone.c_str()) != 0) {
+    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, StrCat("remove snapshot ", id));
+  }
+  return RemoveAll(gone);
+}
+
+}  // namespace
+
+StatusOr<SnapshotKind> ParseSnapshotKind(std::string_view name) {
+  if (name.empty() || name == "auto" || name == "overlayfs") return SnapshotKind::kOverlay;
+  if (name == "native") return SnapshotKind::kNative;
+  if (name == "fuse-overlayfs") return SnapshotKind::kFuseOverlay;
+  return InvalidArgumentError(StrCat("unknown snapshotter: ", Quote(name)));
+}
+
+StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(const std::string& root,
+                                                             const std::string& trash,
+                                                             SnapshotKind kind) {
+  RETURN_IF_ERROR(MakeDirs(root, 0700));
+  return std::unique_ptr<SnapshotStore>(std::make_unique<DiskSnapshots>(root, trash, kind));
+}
+
+void SnapshotStore::SetKind(SnapshotKind kind) {
+  kind_ = kind;
+  if (kind != SnapshotKind::kOverlay) return;
+  options_ = OverlayOptions();
+  user_xattr_ = InUserNamespace();
+  if (user_xattr_) options_.emplace_back("userxattr");
+  volatile_ = KernelAtLeast(5, 10);
+}
+
+bool SnapshotStore::Exists(const std::string& id) const {
+  const std::string fs = FsDir(id);
+  return !fs.empty() && PathExists(fs);
 }
 
 std::vector<Mount> SnapshotStore::View(std::span<const std::string> layers) const {
@@ -108,7 +140,7 @@ std::vector<Mount> SnapshotStore::View(std::span<const std::string> layers) cons
     if (seen.insert(*it).second) lowers.push_back(EscapeLower(FsDir(*it)));
   }
   if (lowers.size() == 1) return {Mount{"bind", FsDir(layers.back()), {"rbind", "ro"}}};
-  bool fuse = kind_ == Snapshotter::kFuseOverlay;
+  bool fuse = kind_ == SnapshotKind::kFuseOverlay;
   Mount mount{fuse ? "fuse3.fuse-overlayfs" : "overlay", "overlay", options_};
   mount.options.push_back(StrCat("lowerdir=", StrJoin(lowers, ":")));
   return {std::move(mount)};
@@ -123,8 +155,8 @@ std::vector<Mount> SnapshotStore::Writable(const std::string& id,
   for (auto it = parents.rbegin(); it != parents.rend(); ++it) {
     if (seen.insert(*it).second) lowers.push_back(EscapeLower(FsDir(*it)));
   }
-  bool fuse = kind_ == Snapshotter::kFuseOverlay;
-  const std::string work_dir = JoinPath(JoinPath(root_, id), "work");
+  bool fuse = kind_ == SnapshotKind::kFuseOverlay;
+  const std::string work_dir = WorkOf(id);
   Mount mount{fuse ? "fuse3.fuse-overlayfs" : "overlay", "overlay", options_};
   if (volatile_) {
     // The mark of an earlier volatile mount, which the kernel would refuse to follow.
@@ -141,15 +173,5 @@ StatusOr<int64_t> SnapshotStore::Usage(const std::string& id) const {
   ASSIGN_OR_RETURN(uint64_t bytes, DiskUsageOf(FsDir(id)));
   return static_cast<int64_t>(bytes);
 }
-
-Status SnapshotStore::Remove(const std::string& id) {
-  std::string gone = StrCat(trash_, "/snapshot-", id, "-", NewId());
-  if (::rename((root_ + "/" + id).c_str(), gone.c_str()) != 0) {
-    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, StrCat("remove snapshot ", id));
-  }
-  return RemoveAll(gone);
-}
-
-StatusOr<std::vector<std::string>> SnapshotStore::List() const { return ListDir(root_); }
 
 }  // namespace kiln::cache

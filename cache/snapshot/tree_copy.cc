@@ -184,9 +184,11 @@ Status LinkTree(const std::string& source, const std::string& target) {
         if (S_ISDIR(entry.st->st_mode)) {
           return CopyOne(entry.dir, entry.name, *entry.st, parent.dir.get(), path, copies);
         }
-        bool linked = ::linkat(entry.dir, entry.name.c_str(), parent.dir.get(),
-                               parent.name.c_str(), 0) == 0;
-        return linked ? OkStatus() : ErrnoStatus(errno, path);
+        if (::linkat(entry.dir, entry.name.c_str(), parent.dir.get(), parent.name.c_str(), 0) == 0) {
+          return OkStatus();
+        }
+        if (errno != EXDEV) return ErrnoStatus(errno, path);
+        return CopyOne(entry.dir, entry.name, *entry.st, parent.dir.get(), path, copies);
       });
 }
 

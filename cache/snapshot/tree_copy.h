@@ -18,7 +18,8 @@ namespace kiln::cache {
 
 // Copies all below `source` into the existing folder `target`, and its own metadata.
 Status CopyTree(const std::string& source, const std::string& target);
-// The same with hard links in place of copies, for reading only, and without whiteouts:
+// The same with hard links in place of copies where one file system holds both, for reading
+// only, and without whiteouts:
 // a change tree as what it leaves over nothing.
 Status LinkTree(const std::string& source, const std::string& target);
 StatusOr<bool> HasWhiteouts(const std::string& tree);

@@ -7,13 +7,25 @@
 
 namespace kiln::cache {
 
+std::unique_ptr<FakeSnapshotter> RefStoreSuite::ChooseSnapshots(const std::string& root,
+                                                                RefStoreOptions* options) {
+  std::string_view name = GetParam();
+  const bool remote = name.starts_with("remote-");
+  name = TrimPrefix(name, "remote-");
+  options->snapshotter = name;
+  if (!remote) return nullptr;
+  auto made = std::make_unique<FakeSnapshotter>(root + "/snapshots", name == "overlayfs");
+  options->remote_snapshots = made.get();
+  return made;
+}
+
 void RefStoreSuite::Open(const std::string& boot_id) {
   database_ = std::move(Database::Open(root() + "/index.db")).value();
   content_ = std::move(OpenContentStore(root() + "/content")).value();
   RefStoreOptions options;
   options.root = root();
   options.boot_id = boot_id;
-  options.snapshotter = GetParam();
+  remote_ = ChooseSnapshots(root(), &options);
   options.content = content_.get();
   options.database = database_.get();
   StatusOr<std::unique_ptr<RefStore>> store = RefStore::Open(options);
@@ -23,6 +35,7 @@ void RefStoreSuite::Open(const std::string& boot_id) {
 
 void RefStoreSuite::Close() {
   store_.reset();
+  remote_.reset();
   content_.reset();
   database_.reset();
 }
@@ -177,7 +190,7 @@ TEST_P(RefStoreSuite, LayersGoOutAndComeBackAsTheSameTree) {
 
   RefStoreOptions other;
   other.root = root() + "/other";
-  other.snapshotter = GetParam();
+  std::unique_ptr<FakeSnapshotter> remote_snapshots = ChooseSnapshots(other.root, &other);
   auto database = std::move(Database::Open(other.root + "/index.db")).value();
   auto content = std::move(OpenContentStore(other.root + "/content")).value();
   other.database = database.get();

@@ -1,5 +1,6 @@
 // The suite that every kind of RefStore passes, over real folders and real layer
-// archives. Instantiated for the native snapshotter (unit) and overlayfs (needs root).
+// archives. Instantiated for the native snapshotter (unit) and overlayfs (needs root), and for
+// the same of a Snapshotter ("remote-native", "remote-overlayfs").
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include "cache/content/disk_content_store.h"
 #include "cache/database.h"
 #include "cache/ref_store.h"
+#include "cache/testing/fake_snapshotter.h"
 
 namespace kiln::cache {
 
@@ -30,11 +32,17 @@ class RefStoreSuite : public testing::TestWithParam<const char*> {
   std::string Describe(const Ref& ref);
   static std::string DescribeDir(const std::string& root);
   std::string root() const { return temp_.path(); }
-  size_t Snapshots() { return ListDir(root() + "/snapshots").value().size(); }
+  size_t Snapshots() {
+    return remote_ ? remote_->Walk().value().size() : ListDir(root() + "/snapshots").value().size();
+  }
+  // Of the parameter, for a store at `root`. The Snapshotter, if there is one, is the result.
+  static std::unique_ptr<FakeSnapshotter> ChooseSnapshots(const std::string& root,
+                                                          RefStoreOptions* options);
 
   TempDir temp_{std::move(MakeTempDir("/tmp", "refstore-")).value()};
   std::unique_ptr<Database> database_;
   std::unique_ptr<ContentStore> content_;
+  std::unique_ptr<FakeSnapshotter> remote_;
   std::unique_ptr<RefStore> store_;
 };
 
