@@ -7,8 +7,10 @@
 #include <thread>
 
 #include "api/containerd/containerd_images.h"
+#include "api/containerd/containerd_lease.h"
 #include "api/containerd/containerd_origin.h"
 #include "api/containerd/containerd_runtime.h"
+#include "api/containerd/containerd_snapshotter.h"
 #include "api/server/policy_check.h"
 #include "api/server/stdio_frontend.h"
 #include "api/server/trace_collector.h"
@@ -20,6 +22,7 @@
 #include "cache/database.h"
 #include "cache/index/stored_key_index.h"
 #include "cache/ref_store.h"
+#include "cache/snapshot/snapshotter.h"
 #include "cmd/buildkitd/listen.h"
 #include "cmd/buildkitd/metrics_text.h"
 #include "cmd/buildkitd/provenance_env.h"
@@ -104,6 +107,15 @@ oci::RegistryHosts RegistryHostsOf(const Config& config) {
   return hosts;
 }
 
+// Trees that the OCI worker, or an earlier version, made under the same root: their records
+// were dropped when the trees were not found in containerd.
+Status DropOwnSnapshots(const std::string& root) {
+  const std::string folder = JoinPath(root, "snapshots");
+  if (!PathExists(folder)) return OkStatus();
+  log::Info(StrCat("removing ", folder, ": the snapshots of this worker are in containerd"));
+  return RemoveAll(folder);
+}
+
 // Where built images go besides our own store.
 worker::StoreFn ImageStoreOf(std::shared_ptr<api::ContainerdImages> images,
                              cache::ContentStore& content, const std::string& snapshotter) {
@@ -126,6 +138,8 @@ worker::StoreFn ImageStoreOf(std::shared_ptr<api::ContainerdImages> images,
 // Destroyed from the bottom up.
 struct Daemon::Graph {
   std::unique_ptr<api::TraceCollector> traces;
+  std::shared_ptr<api::ContainerdLease> lease;  // null: there is no containerd
+  std::unique_ptr<cache::Snapshotter> snapshots;
   std::unique_ptr<cache::Database> database;
   std::unique_ptr<cache::ContentStore> content;
   std::unique_ptr<cache::RefStore> refs;
@@ -133,7 +147,7 @@ struct Daemon::Graph {
   std::unique_ptr<control::History> history;
   api::LiveSessions sessions;
   std::shared_ptr<oci::Registry> registry;
-  std::shared_ptr<api::ContainerdImages> images;  // null: there is no containerd
+  std::shared_ptr<api::ContainerdImages> images;  // like the lease
   std::unique_ptr<worker::ImageResolver> image_resolver;
   std::unique_ptr<worker::cdi::CdiDevices> devices;
   std::unique_ptr<worker::exec::ContainerRuntime> runtime;  // until the worker has it
@@ -150,7 +164,8 @@ struct Daemon::Graph {
   std::unique_ptr<api::Server> server;
 
   Status OpenTraces(const Config& config);
-  Status OpenContainer(const Config& config, api::WorkerFacts* facts);
+  Status OpenContainer(const Config& config, const std::string& snapshotter,
+                       api::WorkerFacts* facts);
   Status OpenState(const Config& config, const std::string& snapshotter);
   Status OpenWorker(const Config& config, const api::WorkerFacts& facts);
   void StartSolver();
@@ -174,10 +189,10 @@ DebugSources Daemon::debug_sources() {
 StatusOr<std::unique_ptr<Daemon>> Daemon::Open(const Config& config) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   Graph& graph = *daemon->graph_;
-  ASSIGN_OR_RETURN(std::string snapshotter, ChooseSnapshotter(WorkerConfigOf(config).snapshotter, config.root));
+  ASSIGN_OR_RETURN(std::string snapshotter, ChooseSnapshotter(config));
   ASSIGN_OR_RETURN(api::WorkerFacts facts, WorkerFactsOf(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenTraces(config));
-  RETURN_IF_ERROR(graph.OpenContainer(config, &facts));
+  RETURN_IF_ERROR(graph.OpenContainer(config, snapshotter, &facts));
   RETURN_IF_ERROR(graph.OpenState(config, snapshotter));
   RETURN_IF_ERROR(graph.OpenWorker(config, facts));
   graph.StartSolver();
@@ -195,8 +210,9 @@ Status Daemon::Graph::OpenTraces(const Config& config) {
   return OkStatus();
 }
 
-// Steps run in containerd if it is the worker; trees and blobs stay with us.
-Status Daemon::Graph::OpenContainer(const Config& config, api::WorkerFacts* facts) {
+// Steps run in containerd if it is the worker, and trees are its snapshots.
+Status Daemon::Graph::OpenContainer(const Config& config, const std::string& snapshotter,
+                                    api::WorkerFacts* facts) {
   if (!UsesContainerd(config)) return OkStatus();
   const WorkerConfig& from = config.containerd;
   ASSIGN_OR_RETURN(api::Containerd opened,
@@ -207,6 +223,11 @@ Status Daemon::Graph::OpenContainer(const Config& config, api::WorkerFacts* fact
                                         .runtime_options = from.runtime_options}));
   runtime = std::move(opened.runtime);
   facts->labels["org.mobyproject.buildkit.worker.containerd.uuid"] = std::move(opened.uuid);
+  // By the id of this state folder: another daemon may have the same containerd.
+  ASSIGN_OR_RETURN(lease, api::ContainerdLease::Open(from.address, from.containerd_namespace,
+                                                     StrCat("kiln-", facts->id),
+                                                     {{"kiln/root", config.root}}));
+  snapshots = api::OpenContainerdSnapshotter(lease, snapshotter);
   return OkStatus();
 }
 
@@ -215,8 +236,10 @@ Status Daemon::Graph::OpenState(const Config& config, const std::string& snapsho
   ASSIGN_OR_RETURN(content, cache::OpenContentStore(JoinPath(config.root, "content")));
   ASSIGN_OR_RETURN(refs, cache::RefStore::Open({.root = config.root,
                                                 .snapshotter = snapshotter,
+                                                .remote_snapshots = snapshots.get(),
                                                 .content = content.get(),
                                                 .database = database.get()}));
+  if (snapshots != nullptr) RETURN_IF_ERROR(DropOwnSnapshots(config.root));
   ASSIGN_OR_RETURN(keys, cache::StoredKeyIndex::Open(*database));
   // A key whose record is gone must not be found.
   keys->ReleaseUnless([this](std::string_view id) { return refs->Has(id); });

@@ -57,8 +57,13 @@ StatusOr<std::vector<Platform>> PlatformsOf(const std::vector<std::string>& give
 
 }  // namespace
 
-StatusOr<std::string> ChooseSnapshotter(const std::string& name, const std::string& root) {
-  if (name.empty() || name == "auto") return ProbeSnapshotter(root);
+StatusOr<std::string> ChooseSnapshotter(const Config& config) {
+  const std::string& name = WorkerConfigOf(config).snapshotter;
+  if (UsesContainerd(config)) {
+    if (!Contains(name, "/")) return name;
+    return InvalidArgumentError(StrCat("bad snapshotter name: ", Quote(name)));
+  }
+  if (name.empty() || name == "auto") return ProbeSnapshotter(config.root);
   if (name == "overlayfs" || name == "native" || name == "fuse-overlayfs") return name;
   return InvalidArgumentError(StrCat("unknown snapshotter name: ", Quote(name)));
 }

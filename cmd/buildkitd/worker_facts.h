@@ -14,8 +14,9 @@ bool UsesContainerd(const Config& config);
 const WorkerConfig& WorkerConfigOf(const Config& config);
 // The id is kept in <root>/workerid. INVALID_ARGUMENT "invalid platforms: …".
 StatusOr<api::WorkerFacts> WorkerFactsOf(const Config& config, const std::string& snapshotter);
-// The snapshotter that "auto" stands for under `root`. "unknown snapshotter name: "x"".
-StatusOr<std::string> ChooseSnapshotter(const std::string& name, const std::string& root);
+// The worker's snapshotter: containerd's by any name, else one of ours, or what "auto" stands
+// for on the disk of the state folder. INVALID_ARGUMENT "unknown snapshotter name: "x"".
+StatusOr<std::string> ChooseSnapshotter(const Config& config);
 api::Version DaemonVersion();
 
 }  // namespace kiln::buildkitd

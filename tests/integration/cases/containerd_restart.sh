@@ -49,3 +49,36 @@ printf 'FROM base\nRUN echo again >/n\n' >"$W/ctx/Dockerfile"
 build --output "type=local,dest=$W/out" 2>"$W/log" || { cat "$W/log" >&2; fail "the next build"; }
 has "$W/out/n" again
 wait_for 10 no_containers || { ctd containers ls >&2; ctd tasks ls >&2; fail "containers are left"; }
+
+# The daemon is killed in the middle of a step: the next one removes the container.
+dockerfile <<D
+FROM base
+RUN echo running again; sleep $mark
+D
+build >"$W/log" 2>&1 &
+build_pid=$!
+wait_for 20 grep -qE '^#[0-9]+ [0-9.]+ running again' "$W/log" || { cat "$W/log" >&2; fail "the step does not start"; }
+daemon_kill9
+wait "$build_pid" 2>/dev/null || true
+daemon_start_containerd
+wait_for 10 no_containers || { ctd containers ls >&2; fail "containers are left after kill -9"; }
+wait_for 5 no_sleep || fail "the step's process still runs"
+
+# Trees that somebody takes away are made again.
+printf 'FROM base\nRUN echo once >/n\nRUN echo more >>/n\n' >"$W/ctx/Dockerfile"
+build 2>"$W/log"
+daemon_stop
+for lease in $(ctd leases ls -q); do ctd leases rm "$lease" >/dev/null; done
+ctd content prune references >/dev/null
+[ "$(ctd snapshots ls | wc -l)" = 1 ] || { ctd snapshots ls >&2; fail "containerd keeps what nobody holds"; }
+daemon_start_containerd
+build --output "type=local,dest=$W/out" 2>"$W/log" || { cat "$W/log" >&2; fail "the build without its earlier trees"; }
+has "$W/out/n" more
+
+# A snapshotter that containerd does not have is an error of the start.
+daemon_stop
+! timeout 60 "$BUILDKITD" --root "$W/root2" --addr "unix://$W/second.sock" --oci-worker=false \
+  --containerd-worker-addr "$CTD" --containerd-worker-snapshotter=nonesuch \
+  --otel-socket-path "$W/otel2.sock" >"$W/log" 2>&1 || fail "an unknown snapshotter is accepted"
+has "$W/log" nonesuch
+daemon_start_containerd
