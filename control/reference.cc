@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/trace.h"
 #include "control/file_reader.h"
 #include "llb/proto/ops.pb.h"
 #include "llb/wire_field.h"
@@ -73,7 +74,7 @@ StatusOr<const solver::EdgeResult*> SolvedReference::Get() {
     auto result = build_->services->scheduler->SolveAndWait(
         build_->request.id, edge_, {.cache_sources = cache_sources_}, build_->stop.get_token());
     if (!result.ok()) {
-      failure_ = WithSources(result.status());
+      failure_ = Traced(WithSources(result.status()));
       return *failure_;
     }
     result_ = *std::move(result);

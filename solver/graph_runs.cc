@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/trace.h"
 #include "solver/build_graph.h"
 #include "solver/job_context.h"
 
@@ -118,6 +119,7 @@ void BuildGraph::RunOp(const std::shared_ptr<Flight>& flight, std::vector<cache:
       flight->vertex->audience->Started(false);
       report();
       outputs = op->Exec(*refs, *job);
+      if (!outputs.ok()) outputs = Traced(std::move(outputs).status());
     }
     refs->clear();
     bool stopped = job->stop().stop_requested();

@@ -20,6 +20,7 @@
 #include "api/tunnel/grpc_status.h"
 #include "api/tunnel/session_headers.h"
 #include "base/file.h"
+#include "base/trace.h"
 
 namespace kiln::api {
 namespace {
@@ -158,7 +159,7 @@ void RunningBuild::Solve() {
     solved_ = true;
     last_status_ = steady_clock::now();
     if (!status.ok() && !first_failure_.has_value()) {
-      first_failure_ = Annotate(UnaryError(status), "failed to solve");
+      first_failure_ = Traced(Annotate(UnaryError(status), "failed to solve"));
     }
     for (const auto& [key, value] : response.exporterresponse()) {
       result_.exporter_response[key] = value;
@@ -212,7 +213,7 @@ Status RunningBuild::AskGateway() {
       for (const auto& [key, value] : answer.result().metadata()) result_.metadata[key] = value;
     }
   } else {
-    ToRpcStatus(WithStack(FromGrpc(status)), back.mutable_error());
+    ToRpcStatus(WithStack(Traced(FromGrpc(status))), back.mutable_error());
   }
   grpc::ClientContext context;
   context.AddMetadata(build_id, request_.ref);

@@ -3,10 +3,13 @@
 #include <grpcpp/support/status.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "api/proto/stack.pb.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/trace.h"
 #include "base/utf8.h"
 
 namespace kiln::api {
@@ -23,40 +26,14 @@ Program& ThisProgram() {
   return program;
 }
 
-// "virtual T* kiln::api::{anonymous}::Service::Solve(Context*)" to the name alone.
-std::string_view NameOf(std::string_view function) {
-  std::string_view name = function.substr(0, function.find('('));
-  return name.substr(name.rfind(' ') + 1);
+// The same program: processes in containers have numbers of their own.
+bool IsOwn(const stack::Stack& known, const stack::Stack& own) {
+  return known.pid() == own.pid() && known.version() == own.version() &&
+         std::equal(known.cmdline().begin(), known.cmdline().end(), own.cmdline().begin(),
+                    own.cmdline().end());
 }
 
-// Sources lie two folders deep; what is above is the build machine's.
-std::string_view FileOf(std::string_view path) {
-  size_t start = path.size();
-  for (int i = 0; i < 3 && start != std::string_view::npos && start > 0; ++i) {
-    start = path.rfind('/', start - 1);
-  }
-  return start == std::string_view::npos ? path : path.substr(start + 1);
-}
-
-bool HasOwn(const Status& status) {
-  stack::Stack known;
-  for (const StatusDetail& detail : status.details()) {
-    if (detail.type_url == kStackUrl && known.ParseFromString(detail.bytes) &&
-        known.pid() == ::getpid()) {
-      return true;
-    }
-  }
-  return false;
-}
-
-}  // namespace
-
-void SetStackVersion(std::string_view version, std::string_view revision) {
-  ThisProgram() = {std::string(version), std::string(revision)};
-}
-
-Status WithStack(Status status, std::source_location where) {
-  if (status.ok() || HasOwn(status)) return status;
+stack::Stack OwnStack() {
   stack::Stack stack;
   stack.set_pid(::getpid());
   stack.set_version(ThisProgram().version);
@@ -66,11 +43,36 @@ Status WithStack(Status status, std::source_location where) {
       if (!word.empty() && stack.cmdline_size() < kMostWords) stack.add_cmdline(ToValidUtf8(word));
     }
   }
-  stack::Frame& frame = *stack.add_frames();
-  frame.set_name(std::string(NameOf(where.function_name())));
-  frame.set_file(std::string(FileOf(where.file_name())));
-  frame.set_line(static_cast<int32_t>(where.line()));
-  status.AddDetail(kStackUrl, stack.SerializeAsString());
+  return stack;
+}
+
+// What this program knows of the way of an error since the last hop of it.
+void AddFrames(const Status& status, const std::source_location& where, stack::Stack* stack) {
+  std::vector<TraceFrame> frames = FramesOf(status);
+  frames.push_back(FrameAt(where));
+  for (const TraceFrame& in : frames) {
+    stack::Frame& frame = *stack->add_frames();
+    frame.set_name(in.function);
+    frame.set_file(in.file);
+    frame.set_line(in.line);
+  }
+}
+
+}  // namespace
+
+void SetStackVersion(std::string_view version, std::string_view revision) {
+  ThisProgram() = {std::string(version), std::string(revision)};
+}
+
+Status WithStack(Status status, std::source_location where) {
+  if (status.ok()) return status;
+  stack::Stack own = OwnStack(), last;
+  for (const StatusDetail& detail : status.details()) {
+    if (detail.type_url == kStackUrl) last.ParseFromString(detail.bytes);
+  }
+  if (IsOwn(last, own)) return status;
+  AddFrames(status, where, &own);
+  status.AddDetail(kStackUrl, own.SerializeAsString());
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include "api/proto/stack.pb.h"
 #include "api/proto/status.pb.h"
 #include "api/tunnel/grpc_status.h"
+#include "base/trace.h"
 
 namespace kiln::api {
 namespace {
@@ -53,6 +54,30 @@ TEST(ErrorStack, AFrameNamesItsFunctionAndAFileOfTheTree) {
   EXPECT_NE(stack.frames(0).name().find("TestBody"), std::string::npos);
   EXPECT_EQ(stack.frames(0).name().find('('), std::string::npos);
   EXPECT_EQ(stack.frames(0).file(), "api/tunnel/error_stack_test.cc");
+}
+
+TEST(ErrorStack, FramesOfTheWayComeFromTheInside) {
+  Status status = Traced(UnknownError("no"));
+  int inner = __LINE__ - 1;
+
+  status = WithStack(Traced(Annotate(status, "outer")));
+
+  stack::Stack stack;
+  ASSERT_TRUE(stack.ParseFromString(status.details().back().bytes));
+  ASSERT_EQ(stack.frames_size(), 3);
+  EXPECT_EQ(stack.frames(0).line(), inner);
+  EXPECT_EQ(stack.frames(1).line(), inner + 3);
+  EXPECT_EQ(stack.frames(2).line(), inner + 3);
+}
+
+TEST(ErrorStack, AProgramInAContainerMayHaveOurNumber) {
+  stack::Stack stack;
+  ASSERT_TRUE(stack.ParseFromString(ForeignStack()));
+  stack.set_pid(::getpid());
+  Status status = UnknownError("no");
+  status.AddDetail(kStackUrl, stack.SerializeAsString());
+
+  EXPECT_EQ(WithStack(status).details().size(), 2u);
 }
 
 // The reference's client wraps them in the order of the wire and prints the first as the innermost.

@@ -19,6 +19,7 @@
 #include "base/process.h"
 #include "base/rooted.h"
 #include "base/strings.h"
+#include "base/trace.h"
 #include "base/user_namespace.h"
 #include "worker/exec/container_mounts.h"
 #include "worker/exec/container_process.h"
@@ -110,7 +111,7 @@ Status ExitStatus(const RuntimeExit& exit, const std::vector<int>& valid) {
     bytes.push_back(static_cast<char>(code));
   }
   status.AddDetail(kExitMessageUrl, std::move(bytes));
-  return status;
+  return Traced(std::move(status));
 }
 
 bool IsPlainId(std::string_view id) {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/strings.h"
+#include "base/trace.h"
 #include "llb/proto/ops.pb.h"
 #include "worker/op/cache_maps.h"
 #include "worker/op/emulator.h"
@@ -234,8 +235,8 @@ class ExecOp : public solver::Op {
       return status;
     }
     logs.Flush();
-    return Annotate(status, StrCat("process ", Quote(StrJoin(meta.args, " ")),
-                                   " did not complete successfully"));
+    return Traced(Annotate(status, StrCat("process ", Quote(StrJoin(meta.args, " ")),
+                                          " did not complete successfully")));
   }
 
   const OpDeps& deps_;
