@@ -16,6 +16,7 @@
 #include "cache/ref.h"
 #include "control/build_context.h"
 #include "control/gateway_containers.h"
+#include "control/reply_room.h"
 #include "frontend/bridge.h"
 
 namespace kiln::control {
@@ -27,6 +28,9 @@ class ClientFrontend {
   // needs that many, and one that asks for ever must not fill the memory of all.
   static constexpr size_t kRoom = size_t{512} << 20;
 
+  // Of files that are on their way to it: a few of the largest messages.
+  static constexpr size_t kReplyRoom = size_t{64} << 20;
+
   // Without a build (in tests) there are no containers.
   explicit ClientFrontend(frontend::Bridge& bridge, BuildContextPtr build = nullptr,
                           size_t room = kRoom)
@@ -34,6 +38,8 @@ class ClientFrontend {
 
   frontend::Bridge& bridge() { return bridge_; }
   const BuildContextPtr& build() const { return build_; }
+  // Answers with contents of files take their room here until they are sent.
+  ReplyRoom& replies() { return replies_; }
   GatewayContainers& containers() { return containers_; }
 
   // RESOURCE_EXHAUSTED once the references take all the room: no more solves.
@@ -65,6 +71,7 @@ class ClientFrontend {
   frontend::Bridge& bridge_;
   BuildContextPtr build_;
   GatewayContainers containers_;
+  ReplyRoom replies_{kReplyRoom};
   const size_t room_;
   std::mutex mutex_;
   size_t taken_ = 0;

@@ -3,10 +3,13 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+
 #include "api/proto/errdefs.pb.h"
 #include "api/proto/gateway.pb.h"
 #include "api/server/request_codec.h"
 #include "api/tunnel/grpc_status.h"
+#include "api/tunnel/session_headers.h"
 #include "base/strings.h"
 #include "control/reference.h"
 #include "worker/op/failed_steps.h"
@@ -162,6 +165,13 @@ Status ReturnSolved(ClientFrontend& frontend, const gateway::SolveRequest& reque
   return frontend.Return(std::move(result));
 }
 
+// Of a message whose one field are so many bytes.
+uint64_t DataMessageSize(int64_t bytes) {
+  uint64_t size = 2 + static_cast<uint64_t>(bytes);  // tag, first byte of the length
+  for (int64_t rest = bytes >> 7; rest > 0; rest >>= 7) ++size;
+  return size;
+}
+
 }  // namespace
 
 void FillStat(const frontend::FileStat& in, fsutil::types::Stat* out) {
@@ -212,22 +222,40 @@ Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& r
   return request.final() ? ReturnSolved(frontend, request, std::move(result)) : OkStatus();
 }
 
+Status TooLarge(uint64_t bytes) {
+  return ResourceExhaustedError(StrCat("grpc: trying to send message larger than max (", bytes,
+                                       " vs. ", kMaxMessageBytes, ")"));
+}
+
 Status ReadFile(ClientFrontend& frontend, const gateway::ReadFileRequest& request,
-                gateway::ReadFileResponse* response) {
+                std::stop_token stop, gateway::ReadFileResponse* response, ReplyShare* share) {
   ASSIGN_OR_RETURN(auto reference, Readable(frontend, request.ref()));
-  auto data = reference->ReadFile(request.filepath(), {.offset = request.range().offset(),
-                                                       .length = request.range().length()});
+  frontend::ReadFileOptions part{.offset = request.range().offset(),
+                                 .length = request.range().length()};
+  // Why there is no size is better said by the read.
+  if (auto stat = reference->StatFile(request.filepath()); stat.ok() && stat->size > 0) {
+    int64_t bytes = stat->size - std::clamp<int64_t>(part.offset, 0, stat->size);
+    if (request.has_range()) bytes = std::clamp<int64_t>(part.length, 0, bytes);
+    if (bytes > kMaxMessageBytes) return TooLarge(DataMessageSize(bytes));
+    ASSIGN_OR_RETURN(*share, frontend.replies().Take(static_cast<size_t>(bytes), stop));
+    part.length = std::max<int64_t>(bytes, 1);
+  }
+  auto data = reference->ReadFile(request.filepath(), part);
   if (!data.ok()) return WithSolve(frontend, std::move(data).status());
+  if (request.has_range() && request.range().length() <= 0) data->clear();
   *response->mutable_data() = *std::move(data);
   return OkStatus();
 }
 
 Status ReadDir(ClientFrontend& frontend, const gateway::ReadDirRequest& request,
-               gateway::ReadDirResponse* response) {
+               std::stop_token stop, gateway::ReadDirResponse* response, ReplyShare* share) {
   ASSIGN_OR_RETURN(auto reference, Readable(frontend, request.ref()));
+  // How many entries there are is not known before: one list at a time.
+  ASSIGN_OR_RETURN(*share, frontend.replies().Take(ClientFrontend::kReplyRoom, stop));
   auto entries = reference->ReadDir(request.dirpath(), request.includepattern());
   if (!entries.ok()) return WithSolve(frontend, std::move(entries).status());
   for (const frontend::FileStat& entry : *entries) FillStat(entry, response->add_entries());
+  (*share)->Keep(response->ByteSizeLong());
   return OkStatus();
 }
 

@@ -46,10 +46,15 @@ Status ResolveSourceMeta(ClientFrontend& frontend, const gateway::ResolveSourceM
                          std::stop_token stop, gateway::ResolveSourceMetaResponse* response);
 Status SolveForFrontend(ClientFrontend& frontend, const gateway::SolveRequest& request,
                         std::stop_token stop, gateway::SolveResponse* response);
+// What an answer takes of the driver's room (control/reply_room.h) until it is sent.
+using ReplyShare = std::shared_ptr<control::ReplyRoom::Share>;
+// "grpc: trying to send message larger than max …", RESOURCE_EXHAUSTED, as grpc-go says it.
+Status TooLarge(uint64_t bytes);
+// The file calls wait until there is room for the answer.
 Status ReadFile(ClientFrontend& frontend, const gateway::ReadFileRequest& request,
-                gateway::ReadFileResponse* response);
+                std::stop_token stop, gateway::ReadFileResponse* response, ReplyShare* share);
 Status ReadDir(ClientFrontend& frontend, const gateway::ReadDirRequest& request,
-               gateway::ReadDirResponse* response);
+               std::stop_token stop, gateway::ReadDirResponse* response, ReplyShare* share);
 Status StatFile(ClientFrontend& frontend, const gateway::StatFileRequest& request,
                 gateway::StatFileResponse* response);
 Status Evaluate(ClientFrontend& frontend, const gateway::EvaluateRequest& request);
@@ -62,9 +67,11 @@ void FillStat(const frontend::FileStat& in, fsutil::types::Stat* out);
 Status NewContainer(ClientFrontend& frontend, const gateway::NewContainerRequest& request);
 Status ReleaseContainer(ClientFrontend& frontend, const gateway::ReleaseContainerRequest& request);
 Status ReadFileContainer(ClientFrontend& frontend, const gateway::ReadFileRequest& request,
-                         gateway::ReadFileResponse* response);
+                         std::stop_token stop, gateway::ReadFileResponse* response,
+                         ReplyShare* share);
 Status ReadDirContainer(ClientFrontend& frontend, const gateway::ReadDirRequest& request,
-                        gateway::ReadDirResponse* response);
+                        std::stop_token stop, gateway::ReadDirResponse* response,
+                        ReplyShare* share);
 Status StatFileContainer(ClientFrontend& frontend, const gateway::StatFileRequest& request,
                          gateway::StatFileResponse* response);
 

@@ -3,6 +3,7 @@
 
 #include "api/proto/gateway.pb.h"
 #include "api/server/bridge_calls.h"
+#include "api/tunnel/session_headers.h"
 #include "base/file.h"
 #include "base/strings.h"
 #include "control/bridge.h"
@@ -93,20 +94,29 @@ Status ReleaseContainer(ClientFrontend& frontend,
   return container->Release();
 }
 
+// What a container does meanwhile to a file is the container's affair: it may grow, but no
+// more is read than what fits into a message.
 Status ReadFileContainer(ClientFrontend& frontend, const gateway::ReadFileRequest& request,
-                         gateway::ReadFileResponse* response) {
+                         std::stop_token stop, gateway::ReadFileResponse* response,
+                         ReplyShare* share) {
   ASSIGN_OR_RETURN(std::string root, MountOf(frontend, request.ref(), request.mountindex()));
   RETURN_IF_ERROR(CheckAbsolute(request.filepath()));
-  ASSIGN_OR_RETURN(*response->mutable_data(), control::ReadFileIn(root, request.filepath(), {}));
+  ASSIGN_OR_RETURN(*share, frontend.replies().Take(kMaxMessageBytes, stop));
+  ASSIGN_OR_RETURN(*response->mutable_data(), control::ReadFileIn(root, request.filepath(),
+                                                                {.length = kMaxMessageBytes + 1}));
+  (*share)->Keep(response->data().size());
   return OkStatus();
 }
 
 Status ReadDirContainer(ClientFrontend& frontend, const gateway::ReadDirRequest& request,
-                        gateway::ReadDirResponse* response) {
+                        std::stop_token stop, gateway::ReadDirResponse* response,
+                        ReplyShare* share) {
   ASSIGN_OR_RETURN(std::string root, MountOf(frontend, request.ref(), request.mountindex()));
   RETURN_IF_ERROR(CheckAbsolute(request.dirpath()));
+  ASSIGN_OR_RETURN(*share, frontend.replies().Take(ClientFrontend::kReplyRoom, stop));
   ASSIGN_OR_RETURN(auto entries, control::ReadDirIn(root, request.dirpath(), ""));
   for (const frontend::FileStat& entry : entries) FillStat(entry, response->add_entries());
+  (*share)->Keep(response->ByteSizeLong());
   return OkStatus();
 }
 

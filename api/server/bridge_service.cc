@@ -29,6 +29,10 @@ using FrontendPtr = std::shared_ptr<ClientFrontend>;
 using FindFrontend =
     std::function<StatusOr<FrontendPtr>(const std::string& id, std::stop_token stop)>;
 
+bool IsTooLarge(const Status& status) {
+  return status.code() == StatusCode::kResourceExhausted && status.message().starts_with("grpc: ");
+}
+
 using ExecCall = BidiCall<gateway::ExecMessage, gateway::ExecMessage>;
 
 class GrpcExecStream : public ExecStream {
@@ -66,15 +70,17 @@ class BridgeService : public gateway::LLBBridge::CallbackService {
   }
   Reactor* ReadFile(Context* context, const gateway::ReadFileRequest* request,
                     gateway::ReadFileResponse* response) override {
-    return Forward(context, "ReadFile", [=](ClientFrontend& f, std::stop_token) {
-      return api::ReadFile(f, *request, response);
-    });
+    return ForwardLarge(context, "ReadFile", response,
+                        [=](ClientFrontend& f, std::stop_token stop, ReplyShare* share) {
+                          return api::ReadFile(f, *request, stop, response, share);
+                        });
   }
   Reactor* ReadDir(Context* context, const gateway::ReadDirRequest* request,
                    gateway::ReadDirResponse* response) override {
-    return Forward(context, "ReadDir", [=](ClientFrontend& f, std::stop_token) {
-      return api::ReadDir(f, *request, response);
-    });
+    return ForwardLarge(context, "ReadDir", response,
+                        [=](ClientFrontend& f, std::stop_token stop, ReplyShare* share) {
+                          return api::ReadDir(f, *request, stop, response, share);
+                        });
   }
   Reactor* StatFile(Context* context, const gateway::StatFileRequest* request,
                     gateway::StatFileResponse* response) override {
@@ -128,15 +134,17 @@ class BridgeService : public gateway::LLBBridge::CallbackService {
   }
   Reactor* ReadFileContainer(Context* context, const gateway::ReadFileRequest* request,
                              gateway::ReadFileResponse* response) override {
-    return Forward(context, "ReadFileContainer", [=](ClientFrontend& f, std::stop_token) {
-      return api::ReadFileContainer(f, *request, response);
-    });
+    return ForwardLarge(context, "ReadFileContainer", response,
+                        [=](ClientFrontend& f, std::stop_token stop, ReplyShare* share) {
+                          return api::ReadFileContainer(f, *request, stop, response, share);
+                        });
   }
   Reactor* ReadDirContainer(Context* context, const gateway::ReadDirRequest* request,
                             gateway::ReadDirResponse* response) override {
-    return Forward(context, "ReadDirContainer", [=](ClientFrontend& f, std::stop_token) {
-      return api::ReadDirContainer(f, *request, response);
-    });
+    return ForwardLarge(context, "ReadDirContainer", response,
+                        [=](ClientFrontend& f, std::stop_token stop, ReplyShare* share) {
+                          return api::ReadDirContainer(f, *request, stop, response, share);
+                        });
   }
   Reactor* StatFileContainer(Context* context, const gateway::StatFileRequest* request,
                              gateway::StatFileResponse* response) override {
@@ -159,18 +167,39 @@ class BridgeService : public gateway::LLBBridge::CallbackService {
   using Call = std::function<Status(ClientFrontend&, std::stop_token)>;
 
   Reactor* Forward(Context* context, std::string_view method, Call call,
-                   std::source_location where = std::source_location::current()) {
+                   std::source_location where = std::source_location::current(),
+                   std::shared_ptr<void> until_sent = nullptr) {
     return UnaryCall::Start(
         threads_,
         [this, id = BuildIdOf(*context), method, call = std::move(call)](
-                      std::stop_token stop) -> Status {
+            std::stop_token stop) -> Status {
           auto frontend = find_(id, stop);
           if (!frontend.ok()) return Annotate(frontend.status(), StrCat("forwarding ", method));
           Status status = call(**frontend, stop);
-          // The one failure of these calls whose code clients may look at.
-          return status.code() == StatusCode::kAlreadyExists ? status : ForClients(status);
+          // The failures of these calls whose codes clients may look at.
+          bool told = status.code() == StatusCode::kAlreadyExists || IsTooLarge(status);
+          return told ? status : ForClients(status);
         },
-        where);
+        where, std::move(until_sent));
+  }
+
+  // For answers that may be as large as a message can be.
+  template <typename Response, typename LargeCall>
+  Reactor* ForwardLarge(Context* context, std::string_view method, Response* response,
+                        LargeCall call,
+                        std::source_location where = std::source_location::current()) {
+    auto share = std::make_shared<ReplyShare>();
+    return Forward(
+        context, method,
+        [share, response, call = std::move(call)](ClientFrontend& f,
+                                                  std::stop_token stop) -> Status {
+          RETURN_IF_ERROR(call(f, stop, share.get()));
+          const size_t size = response->ByteSizeLong();
+          if (size <= kMaxMessageBytes) return OkStatus();
+          response->Clear();
+          return TooLarge(size);
+        },
+        where, share);
   }
 
   const ServerParts& parts_;

@@ -57,11 +57,14 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   using Handler = std::function<Status(std::stop_token)>;
   // `handler` fills the response; request and response live until it returns.
   // `where` is what an error says of its origin.
+  // `until_sent` is kept until the response has left.
   static grpc::ServerUnaryReactor* Start(
       CallThreads& threads, Handler handler,
-      std::source_location where = std::source_location::current()) {
+      std::source_location where = std::source_location::current(),
+      std::shared_ptr<void> until_sent = nullptr) {
     auto call = std::shared_ptr<UnaryCall>(new UnaryCall);
     call->self_ = call;
+    call->until_sent_ = std::move(until_sent);
     threads.Run([call, where, handler = std::move(handler)] {
       call->Finish(ToGrpcWithStack(handler(call->stop_.get_token()), where));
     });
@@ -73,6 +76,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
  private:
   UnaryCall() = default;
   std::stop_source stop_;
+  std::shared_ptr<void> until_sent_;
   std::shared_ptr<UnaryCall> self_;
 };
 

@@ -69,6 +69,23 @@ said "the frontend holds too many results"
 [ $(($(of_daemon VmHWM) - before)) -lt 1000000 ] || fail "it took $(of_daemon VmHWM) KiB"
 rest "a frontend with solves without number"
 
+# What the file itself takes, as a definition, is not counted.
+peak_of_reads() { # peak_of_reads COUNT
+  echo 5 >"/proc/$daemon_pid/clear_refs" # the peak from here on
+  hostile reads --opt count="$1" --opt bytes=15000000 || { cat "$W/said"; fail "$1 reads at once fail"; }
+  said "whole files: $1, return: 0"
+  of_daemon VmHWM
+}
+one=$(peak_of_reads 1) many=$(peak_of_reads 100)
+echo "one large read: peak of $one KiB, 100 at once: $many KiB"
+[ $((many - one)) -lt 600000 ] || fail "it took $many KiB, $one for one"
+rest "a frontend that reads one large file 100 times at once"
+
+mkdir "$W/large"
+head -c 17000000 /dev/zero >"$W/large/large"
+hostile large --local context="$W/large" || { cat "$W/said"; fail "a file that is too large fails the build"; }
+said "large: 8 grpc: trying to send message larger than max (17000005 vs. 16777216)"
+
 # One that never ends does not keep others from building, and goes with its client.
 hostile endless &
 client=$!

@@ -3,6 +3,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -159,6 +160,48 @@ void Liar(Bridge& bridge) {
   Say("return", Return(bridge, ref));
 }
 
+grpc::Status ReadFile(Bridge& bridge, const std::string& ref, const char* path, size_t* size) {
+  grpc::ClientContext context;
+  gateway::ReadFileRequest request;
+  request.set_ref(ref);
+  request.set_filepath(path);
+  gateway::ReadFileResponse response;
+  grpc::Status status = bridge.ReadFile(&context, request, &response);
+  *size = response.data().size();
+  return status;
+}
+
+// One large file, many times at once.
+void ManyReads(Bridge& bridge, int64_t count, size_t bytes) {
+  std::string ref;
+  grpc::Status solved =
+      Solve(bridge, FileWith(std::string(bytes, 'x')), /*evaluate=*/true, &ref);
+  if (!solved.ok()) return Say("solve", solved);
+  std::atomic<int64_t> whole = 0;
+  std::vector<std::thread> threads;
+  for (int64_t i = 0; i < count; ++i) {
+    threads.emplace_back([&] {
+      size_t size = 0;
+      if (ReadFile(bridge, ref, "/file", &size).ok() && size == bytes) ++whole;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Say(StrCat("whole files: ", whole.load(), ", return"), Return(bridge, ref));
+}
+
+// A file of the client's that does not fit into a message.
+void LargeRead(Bridge& bridge) {
+  llb::LocalOptions local;
+  local.session_id = std::getenv("BUILDKIT_SESSION_ID");
+  std::string ref;
+  grpc::Status solved =
+      Solve(bridge, llb::Local("context", std::move(local)), /*evaluate=*/true, &ref);
+  if (!solved.ok()) return Say("solve", solved);
+  size_t size = 0;
+  Say("large", ReadFile(bridge, ref, "large", &size));
+  Say("return", Return(bridge, ref));
+}
+
 // Bytes that are no message, and a method that there is not.
 void Garbage(const std::shared_ptr<grpc::Channel>& channel) {
   for (const char* method : {"Solve", "ReadFile", "NewContainer", "Return", "Nothing"}) {
@@ -202,6 +245,8 @@ int Main() {
   if (mode == "containers") ManyContainers(bridge, count, 2);
   if (mode == "streams") ManyStreams(bridge, count);
   if (mode == "endless") Endless(bridge);
+  if (mode == "reads") ManyReads(bridge, count, static_cast<size_t>(bytes));
+  if (mode == "large") LargeRead(bridge);
   if (mode == "liar") Liar(bridge);
   if (mode == "garbage") Garbage((*stdio)->channel());
   if (mode == "old-end") OldEnd(bridge);
