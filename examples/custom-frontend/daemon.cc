@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include "api/proto/gateway.grpc.pb.h"
+#include "api/tunnel/error_stack.h"
 #include "api/tunnel/grpc_status.h"
 #include "base/strings.h"
+#include "examples/custom-frontend/recipe.h"
 #include "examples/custom-frontend/stdio_channel.h"
+#include "llb/proto/ops.pb.h"
 
 extern char** environ;
 
@@ -83,6 +86,28 @@ StatusOr<std::string> Daemon::Solve(const kiln::llb::State& state) {
   return response.result().ref().id();
 }
 
+StatusOr<Made> Daemon::Delegate(const std::string& filename, const kiln::llb::State& so_far,
+                                const std::string& image_config) {
+  gateway::SolveRequest request;
+  request.set_frontend("gateway.v0");
+  request.mutable_frontendopt()->insert(options_.begin(), options_.end());
+  auto& options = *request.mutable_frontendopt();
+  options["filename"] = filename;
+  options["context:so-far"] = "input:so-far";
+  options["input-metadata:so-far"] = image_config;
+  ASSIGN_OR_RETURN(kiln::llb::DefinitionPtr definition, so_far.Marshal());
+  (*request.mutable_frontendinputs())["so-far"] = *definition;
+  request.set_allowresultreturn(true);
+  request.set_allowresultarrayref(true);
+  gateway::SolveResponse response;
+  RETURN_IF_ERROR(Call(*stdio_, &gateway::LLBBridge::Stub::Solve, request, &response));
+  Made made;
+  ASSIGN_OR_RETURN(made.state, kiln::llb::FromDefinition(response.result().ref().def()));
+  auto config = response.result().metadata().find("containerimage.config");
+  if (config != response.result().metadata().end()) made.config = config->second;
+  return made;
+}
+
 StatusOr<std::string> Daemon::ReadFile(const std::string& ref, const std::string& path) {
   gateway::ReadFileRequest request;
   request.set_ref(ref);
@@ -109,6 +134,28 @@ StatusOr<ResolvedImage> Daemon::Resolve(const std::string& reference,
   return ResolvedImage{response.digest(), response.config()};
 }
 
+Status Daemon::Warn(const kiln::llb::State& reading, const SourceText& source, int line,
+                    const std::string& text) {
+  ASSIGN_OR_RETURN(kiln::llb::DefinitionPtr definition, reading.Marshal());
+  pb::Op last;  // its input is the step that is warned about
+  if (definition->def_size() == 0 || !last.ParseFromString(*definition->def().rbegin()) ||
+      last.inputs_size() == 0) {
+    return kiln::InternalError("a source without a step");
+  }
+  gateway::WarnRequest request;
+  request.set_digest(last.inputs(0).digest());
+  request.set_level(1);
+  request.set_short_(text);
+  request.add_detail(StrCat("It is in line ", line, " of ", source.filename, "."));
+  request.mutable_info()->set_filename(source.filename);
+  request.mutable_info()->set_data(source.text);
+  pb::Range* range = request.add_ranges();
+  range->mutable_start()->set_line(line);
+  range->mutable_end()->set_line(line);
+  gateway::WarnResponse response;
+  return Call(*stdio_, &gateway::LLBBridge::Stub::Warn, request, &response);
+}
+
 Status Daemon::Return(const std::string& ref, const std::string& image_config) {
   gateway::ReturnRequest request;
   request.mutable_result()->mutable_ref()->set_id(ref);
@@ -119,7 +166,7 @@ Status Daemon::Return(const std::string& ref, const std::string& image_config) {
 
 Status Daemon::Fail(const Status& why) {
   gateway::ReturnRequest request;
-  kiln::api::ToRpcStatus(why, request.mutable_error());
+  kiln::api::ToRpcStatus(kiln::api::WithStack(why), request.mutable_error());
   gateway::ReturnResponse response;
   return Call(*stdio_, &gateway::LLBBridge::Stub::Return, request, &response);
 }

@@ -19,6 +19,14 @@ struct ResolvedImage {
   std::string config;  // JSON
 };
 
+// What a frontend made: a graph, and the config of the image that it becomes.
+struct Made {
+  kiln::llb::State state;
+  std::string config;  // JSON
+};
+
+struct SourceText;
+
 // Calls block. Not thread-safe.
 class Daemon {
  public:
@@ -34,11 +42,18 @@ class Daemon {
   kiln::StatusOr<std::map<std::string, kiln::llb::State>> Inputs();
   // Makes a result of a graph; it is built when it is first needed.
   kiln::StatusOr<std::string> Solve(const kiln::llb::State& state);
+  // Has another recipe built by this same frontend: `filename` in the place of ours, and
+  // `so_far` as the input of that name, with the config of its image.
+  kiln::StatusOr<Made> Delegate(const std::string& filename, const kiln::llb::State& so_far,
+                                const std::string& image_config);
   // A file of a result.
   kiln::StatusOr<std::string> ReadFile(const std::string& ref, const std::string& path);
   // `oci_store`: the client's OCI layout that has it; "": a registry.
   kiln::StatusOr<ResolvedImage> Resolve(const std::string& reference,
                                         const std::string& oci_store);
+  // Tells the user of a build about a line of a file that was read by `reading`.
+  kiln::Status Warn(const kiln::llb::State& reading, const SourceText& source, int line,
+                    const std::string& text);
   // The end of the build: a result with the config of its image, or why there is none.
   kiln::Status Return(const std::string& ref, const std::string& image_config);
   kiln::Status Fail(const kiln::Status& why);

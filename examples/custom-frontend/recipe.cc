@@ -17,7 +17,7 @@ using kiln::StrCat;
 namespace llb = kiln::llb;
 
 constexpr char kSourceUrl[] = "github.com/moby/buildkit/errdefs.Source+json";
-constexpr std::string_view kWords[] = {"from", "add", "env", "run", "cmd"};
+constexpr std::string_view kWords[] = {"from", "add", "env", "run", "cmd", "then"};
 
 // Clients print the lines around the place that this detail names.
 Status FaultAt(const SourceText& source, int line, std::string_view what) {
@@ -49,21 +49,22 @@ std::pair<std::string, std::string> SplitWord(std::string_view text) {
 
 class Cook {
  public:
-  Cook(const SourceText& source, const llb::State& context, const FindBase& find_base)
+  Cook(const SourceText& source, const llb::State& context, const Kitchen& kitchen)
       : source_(source),
         map_(std::make_shared<llb::SourceMap>(
             llb::SourceMap{source.filename, "recipe", source.text, nullptr})),
         context_(context),
-        find_base_(find_base) {}
+        kitchen_(kitchen) {}
 
   Status Do(const Statement& statement) {
     if (statement.word == "from") return From(statement);
     if (statement.word == "add") return Add(statement);
     if (statement.word == "env") return Env(statement);
+    if (statement.word == "then") return Then(statement);
     if (statement.word == "run") {
       Run(statement);
     } else {
-      dish_.image.config.cmd = {"/bin/sh", "-c", statement.rest};
+      Cmd(statement);
     }
     return kiln::OkStatus();
   }
@@ -72,7 +73,7 @@ class Cook {
  private:
   Status From(const Statement& statement) {
     if (statement.rest == "scratch") return kiln::OkStatus();
-    StatusOr<Dish> base = find_base_(statement.rest);
+    StatusOr<Dish> base = kitchen_.find_base(statement.rest);
     if (!base.ok()) return FaultAt(source_, statement.line, base.status().message());
     dish_ = *std::move(base);
     return kiln::OkStatus();
@@ -100,6 +101,17 @@ class Cook {
     return kiln::OkStatus();
   }
 
+  Status Then(const Statement& statement) {
+    ASSIGN_OR_RETURN(dish_, kitchen_.go_on(statement.rest, dish_));
+    return kiln::OkStatus();
+  }
+
+  void Cmd(const Statement& statement) {
+    if (has_cmd_) kitchen_.warn(statement.line, "only the last cmd counts");
+    has_cmd_ = true;
+    dish_.image.config.cmd = {"/bin/sh", "-c", statement.rest};
+  }
+
   void Run(const Statement& statement) {
     dish_.state.mutable_meta().args = {"/bin/sh", "-c", statement.rest};
     llb::Exec exec;
@@ -118,8 +130,9 @@ class Cook {
   const SourceText& source_;
   std::shared_ptr<const llb::SourceMap> map_;
   const llb::State& context_;
-  const FindBase& find_base_;
+  const Kitchen& kitchen_;
   Dish dish_;
+  bool has_cmd_ = false;
 };
 
 }  // namespace
@@ -144,8 +157,8 @@ StatusOr<std::vector<Statement>> Parse(const SourceText& source) {
 }
 
 StatusOr<Dish> Follow(const SourceText& source, const std::vector<Statement>& statements,
-                      const llb::State& context, const FindBase& find_base) {
-  Cook cook(source, context, find_base);
+                      const llb::State& context, const Kitchen& kitchen) {
+  Cook cook(source, context, kitchen);
   for (const Statement& statement : statements) RETURN_IF_ERROR(cook.Do(statement));
   return cook.Finish();
 }

@@ -5,6 +5,7 @@
 //   env NAME=VALUE     for the steps that follow and for the image
 //   run COMMAND        a step, by /bin/sh -c
 //   cmd COMMAND        what the image runs, by /bin/sh -c
+//   then FILE          go on with another recipe; there `from so-far` is what has been made
 //
 // Lines that begin with # are comments. Nothing here talks to a daemon.
 #pragma once
@@ -39,11 +40,17 @@ struct Dish {
   kiln::llb::State state;
   kiln::oci::Image image;
 };
-using FindBase = std::function<kiln::StatusOr<Dish>(const std::string& name)>;
+// What following a recipe needs of the outside.
+struct Kitchen {
+  std::function<kiln::StatusOr<Dish>(const std::string& name)> find_base;
+  std::function<kiln::StatusOr<Dish>(const std::string& file, const Dish& so_far)> go_on;
+  // About a line that is no mistake but is not what its author wants either.
+  std::function<void(int line, const std::string& text)> warn = [](int, const std::string&) {};
+};
 
 // The definition is only put together: nothing runs. `context` holds the client's files.
 kiln::StatusOr<Dish> Follow(const SourceText& source, const std::vector<Statement>& statements,
-                            const kiln::llb::State& context, const FindBase& find_base);
+                            const kiln::llb::State& context, const Kitchen& kitchen);
 
 // What `add` takes of the context, so that nothing else is sent.
 std::vector<std::string> PathsOf(const std::vector<Statement>& statements);

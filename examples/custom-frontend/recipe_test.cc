@@ -10,14 +10,23 @@
 namespace recipe {
 namespace {
 
-kiln::StatusOr<Dish> Make(const std::string& text) {
+kiln::StatusOr<Dish> Make(const std::string& text, std::vector<std::string>* warnings = nullptr) {
   SourceText source{"Recipe", text};
   ASSIGN_OR_RETURN(auto statements, Parse(source));
-  return Follow(source, statements, kiln::llb::Local("context"),
-                [](const std::string& name) -> kiln::StatusOr<Dish> {
-                  if (name == "nowhere") return kiln::NotFoundError("no such base");
-                  return Dish{kiln::llb::Image(name), {}};
-                });
+  Kitchen kitchen;
+  kitchen.find_base = [](const std::string& name) -> kiln::StatusOr<Dish> {
+    if (name == "nowhere") return kiln::NotFoundError("no such base");
+    return Dish{kiln::llb::Image(name), {}};
+  };
+  kitchen.go_on = [](const std::string& file, const Dish& so_far) -> kiln::StatusOr<Dish> {
+    Dish dish = so_far;
+    dish.image.config.env.push_back("THEN=" + file);
+    return dish;
+  };
+  kitchen.warn = [warnings](int line, const std::string& what) {
+    if (warnings != nullptr) warnings->push_back(kiln::StrCat(line, " ", what));
+  };
+  return Follow(source, statements, kiln::llb::Local("context"), kitchen);
 }
 
 TEST(Recipe, EachStatementIsAStepInItsOrder) {
@@ -42,6 +51,20 @@ TEST(Recipe, OnlyWhatIsAddedIsAskedOfTheClient) {
   auto statements = Parse({"Recipe", "from scratch\nadd a /x\nenv add=b\nadd c/d  /y"});
   ASSERT_TRUE(statements.ok());
   EXPECT_EQ(PathsOf(*statements), (std::vector<std::string>{"a", "c/d"}));
+}
+
+TEST(Recipe, AnotherRecipeGoesOnWithWhatIsThere) {
+  auto dish = Make("from a\nenv A=1\nthen Icing\nenv B=2");
+  ASSERT_TRUE(dish.ok()) << dish.status();
+  EXPECT_EQ(dish->image.config.env, (std::vector<std::string>{"A=1", "THEN=Icing", "B=2"}));
+}
+
+TEST(Recipe, AnEarlierCmdIsWarnedAbout) {
+  std::vector<std::string> warnings;
+  auto dish = Make("from a\ncmd x\n\ncmd y", &warnings);
+  ASSERT_TRUE(dish.ok()) << dish.status();
+  EXPECT_EQ(warnings, (std::vector<std::string>{"4 only the last cmd counts"}));
+  EXPECT_EQ(dish->image.config.cmd.back(), "y");
 }
 
 TEST(Recipe, AMistakePointsAtItsLine) {
