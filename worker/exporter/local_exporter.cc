@@ -1,5 +1,6 @@
 // type=local: files of the result into a folder of the client.
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <mutex>
 
@@ -14,7 +15,10 @@ namespace {
 
 constexpr uint32_t kGoDirectory = 1u << 31;
 
-// A line "copying files" that counts bytes, as the client shows it.
+// As often as a client shows it; each event is kept for as long as the build.
+constexpr std::chrono::milliseconds kProgressInterval{100};
+
+// A line "copying files" that counts bytes.
 class TransferLine {
  public:
   TransferLine(const ExportContext& context, const std::string& id) {
@@ -22,12 +26,21 @@ class TransferLine {
       line_ = std::make_unique<solver::StatusLine>(*context.progress, id);
     }
   }
+  ~TransferLine() {
+    if (line_ != nullptr) line_->Update(bytes_, 0);
+  }
   void Update(int64_t bytes) {
-    if (line_ != nullptr) line_->Update(bytes, 0);
+    bytes_ = bytes;
+    auto now = std::chrono::steady_clock::now();
+    if (line_ == nullptr || now - last_ < kProgressInterval) return;
+    last_ = now;
+    line_->Update(bytes, 0);
   }
 
  private:
   std::unique_ptr<solver::StatusLine> line_;
+  std::chrono::steady_clock::time_point last_;
+  int64_t bytes_ = 0;
 };
 
 class LocalExporter : public Exporter {
