@@ -98,6 +98,18 @@ build 2>"$W/other" || fail "another build fails"
 kill -KILL "$(pgrep -P $client)" # the program, not the shell around it
 rest "a frontend that never ends"
 
+# What v0.32.2 can.
+hostile caps || { cat "$W/said"; fail "no capabilities"; }
+said "caps of llb: 88, of gateway: 27, deprecated: 1"
+hostile container-files || { cat "$W/said"; fail "files of a container fail the build"; }
+said "read c /etc/passwd 0 root: 0"
+said "open /etc/nothing: no such file or directory"
+said "read c etc/passwd 0 : 2 can't make etc/passwd relative to /"
+said "read other /etc/passwd 0 : 2 container details for other@0 not found"
+said "read c /etc/passwd 7 : 2 mount index 7 is out of bounds (1 available)"
+said "list group passwd: 0"
+said "stat passwd of "
+
 # No malice, only age: a frontend that ends with its last solve.
 hostile old-end --output type=local,dest="$W/out" --metadata-file "$W/meta" || { cat "$W/said"; fail "an old frontend fails"; }
 has "$W/out/file" "old end"

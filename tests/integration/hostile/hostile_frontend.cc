@@ -81,24 +81,74 @@ void ManySolves(Bridge& bridge, int64_t count, size_t bytes) {
   Say("return", Return(bridge, ref));
 }
 
-// Containers with a process each, none of them released.
-void ManyContainers(Bridge& bridge, int64_t count, int64_t processes) {
+// The base image of the case.
+grpc::Status SolveBase(Bridge& bridge, std::string* ref) {
   llb::OciLayoutOptions layout;
   layout.session_id = std::getenv("BUILDKIT_SESSION_ID");
   layout.store_id = "base";
   llb::State root = llb::OciLayout(StrCat("docker.io/library/base@", Option("base")), layout);
+  return Solve(bridge, root, /*evaluate=*/true, ref);
+}
+
+grpc::Status MakeContainer(Bridge& bridge, const std::string& id, const std::string& ref) {
+  grpc::ClientContext context;
+  gateway::NewContainerRequest request;
+  request.set_containerid(id);
+  pb::Mount* mount = request.add_mounts();
+  mount->set_dest("/");
+  mount->set_resultid(ref);
+  gateway::NewContainerResponse response;
+  return bridge.NewContainer(&context, request, &response);
+}
+
+// Files of a container: what is there, and what is asked for in vain.
+void ContainerFiles(Bridge& bridge) {
   std::string ref;
-  grpc::Status solved = Solve(bridge, root, /*evaluate=*/true, &ref);
+  grpc::Status status = SolveBase(bridge, &ref);
+  if (status.ok()) status = MakeContainer(bridge, "c", ref);
+  if (!status.ok()) return Say("container", status);
+  auto read = [&](const char* container, const char* path, int index) {
+    grpc::ClientContext context;
+    gateway::ReadFileRequest request;
+    request.set_ref(container);
+    request.set_filepath(path);
+    request.set_mountindex(index);
+    gateway::ReadFileResponse response;
+    grpc::Status done = bridge.ReadFileContainer(&context, request, &response);
+    std::string first = response.data().substr(0, response.data().find(':'));
+    Say(StrCat("read ", container, " ", path, " ", index, " ", first), done);
+  };
+  read("c", "/etc/passwd", 0);
+  read("c", "/etc/nothing", 0);
+  read("c", "etc/passwd", 0);
+  read("c", "/etc", 0);
+  read("other", "/etc/passwd", 0);
+  read("c", "/etc/passwd", 7);
+  grpc::ClientContext list_context, stat_context;
+  gateway::ReadDirRequest list;
+  list.set_ref("c");
+  list.set_dirpath("/etc");
+  gateway::ReadDirResponse entries;
+  status = bridge.ReadDirContainer(&list_context, list, &entries);
+  std::string names;
+  for (const auto& entry : entries.entries()) names += StrCat(" ", entry.path());
+  Say(StrCat("list", names), status);
+  gateway::StatFileRequest stat;
+  stat.set_ref("c");
+  stat.set_path("/etc/passwd");
+  gateway::StatFileResponse found;
+  status = bridge.StatFileContainer(&stat_context, stat, &found);
+  Say(StrCat("stat ", found.stat().path(), " of ", found.stat().size()), status);
+  Say("return", Return(bridge, ref));
+}
+
+// Containers with a process each, none of them released.
+void ManyContainers(Bridge& bridge, int64_t count, int64_t processes) {
+  std::string ref;
+  grpc::Status solved = SolveBase(bridge, &ref);
   if (!solved.ok()) return Say("solve", solved);
   for (int64_t i = 0; i < count; ++i) {
-    grpc::ClientContext context;
-    gateway::NewContainerRequest request;
-    request.set_containerid(StrCat("c", i));
-    pb::Mount* mount = request.add_mounts();
-    mount->set_dest("/");
-    mount->set_resultid(ref);
-    gateway::NewContainerResponse response;
-    grpc::Status status = bridge.NewContainer(&context, request, &response);
+    grpc::Status status = MakeContainer(bridge, StrCat("c", i), ref);
     if (!status.ok()) return Say(StrCat("container ", i), status);
   }
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
@@ -202,6 +252,22 @@ void LargeRead(Bridge& bridge) {
   Say("return", Return(bridge, ref));
 }
 
+// No malice: what the daemon says that it can, in numbers.
+void Caps(Bridge& bridge) {
+  grpc::ClientContext context;
+  gateway::PongResponse pong;
+  grpc::Status status = bridge.Ping(&context, gateway::PingRequest(), &pong);
+  int llb = 0, gateway_caps = 0, deprecated = 0;
+  for (const auto& cap : pong.llbcaps()) llb += cap.enabled();
+  for (const auto& cap : pong.frontendapicaps()) {
+    gateway_caps += cap.enabled();
+    deprecated += cap.deprecated();
+  }
+  Say(StrCat("caps of llb: ", llb, ", of gateway: ", gateway_caps, ", deprecated: ", deprecated),
+      status);
+  Say("return", Return(bridge, ""));
+}
+
 // Bytes that are no message, and a method that there is not.
 void Garbage(const std::shared_ptr<grpc::Channel>& channel) {
   for (const char* method : {"Solve", "ReadFile", "NewContainer", "Return", "Nothing"}) {
@@ -245,6 +311,8 @@ int Main() {
   if (mode == "containers") ManyContainers(bridge, count, 2);
   if (mode == "streams") ManyStreams(bridge, count);
   if (mode == "endless") Endless(bridge);
+  if (mode == "caps") Caps(bridge);
+  if (mode == "container-files") ContainerFiles(bridge);
   if (mode == "reads") ManyReads(bridge, count, static_cast<size_t>(bytes));
   if (mode == "large") LargeRead(bridge);
   if (mode == "liar") Liar(bridge);
