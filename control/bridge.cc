@@ -139,12 +139,23 @@ StatusOr<std::shared_ptr<const worker::proxy::ProxyConfig>> BuildBridge::ProxyFo
 
 StatusOr<frontend::Result> BuildBridge::SolveDefinition(const frontend::SolveRequest& request,
                                                         std::stop_token stop) {
+  // As with the reference, what must not be built may be asked for: a frontend that never
+  // needs the result has no failure.
+  auto refused = [&](const Status& why) {
+    frontend::Result result;
+    auto reference = std::make_shared<SolvedReference>(
+        build_, scope_, request.definition, llb::Edge(),
+        std::vector<std::shared_ptr<solver::CacheSource>>());
+    reference->Refuse(Annotate(why, "failed to load LLB"));
+    result.ref = std::move(reference);
+    return result;
+  };
   StatusOr<frontend::DefinitionPtr> allowed = WithPolicy(request, stop);
-  if (!allowed.ok()) return Annotate(allowed.status(), "failed to load LLB");
+  if (!allowed.ok()) return refused(allowed.status());
   auto edge = llb::LoadDefinition(**allowed, {.adjust = [&](pb::Op* op) {
     return CheckEntitlements(op, build_->entitlements, build_->services->devices);
   }, .proxy_network = build_->proxy_network()});
-  if (!edge.ok()) return Annotate(edge.status(), "failed to load LLB");
+  if (!edge.ok()) return refused(edge.status());
   RETURN_IF_ERROR(ForgetCacheMounts(*edge, *build_->services));
   std::vector<std::shared_ptr<solver::CacheSource>> cache_sources;
   for (const frontend::CacheImport& import : request.cache_imports) {

@@ -38,6 +38,8 @@ class SolvedReference : public frontend::Reference {
 
   // Evaluates if needed. The pointer lives as long as the reference.
   StatusOr<const solver::EdgeResult*> Get();
+  // Evaluating ends with `why`. Called before anybody else has the reference.
+  void Refuse(Status why) { failure_ = std::move(why); }
   // Where it was made.
   const ProvenanceScopePtr& scope() const { return scope_; }
 
