@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/filter.h"
 #include "base/log.h"
+#include "cache/content/blob_shelf.h"
 #include "cache/gc_policy.h"
 #include "cache/ref_core.h"
 
@@ -275,13 +276,19 @@ Status RefCore::Prune(const PruneOptions& options,
 Status RefCore::SweepBlobs() {
   ASSIGN_OR_RETURN(std::vector<Digest> kept, table.KeptBlobs());
   std::unordered_set<std::string> live;
-  for (const Digest& blob : kept) live.insert(blob.text());
   {
     std::lock_guard lock(mutex_);
     for (const auto& [id, record] : records_) {
       if (record->row.blob) live.insert(record->row.blob->digest.text());
       for (const oci::Descriptor& blob : record->row.variants) live.insert(blob.digest.text());
     }
+  }
+  std::set<Digest> only_kept;
+  for (const Digest& blob : kept) {
+    if (live.insert(blob.text()).second) only_kept.insert(blob);
+  }
+  if (auto* shelf = dynamic_cast<BlobShelf*>(&content)) {
+    RETURN_IF_ERROR(shelf->Shelve(std::move(only_kept)));
   }
   return content.Sweep([&](const Digest& digest) { return live.contains(digest.text()); }).status();
 }

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kMaxMessage = 16 << 20;
 constexpr std::chrono::seconds kConnectTime{10};
+constexpr std::chrono::milliseconds kShortTime{500};
 // Longer pauses than gRPC's first would outlast a restart of containerd.
 constexpr int kReconnectMillis = 200;
 
@@ -40,7 +41,11 @@ ContainerdClient::ContainerdClient(const std::string& address, std::string name_
 }
 
 Status ContainerdClient::Connect() {
-  if (channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectTime)) return OkStatus();
+  using std::chrono::steady_clock;
+  const bool missed = steady_clock::now() < missed_.load() + kConnectTime;
+  const std::chrono::milliseconds wait = missed ? kShortTime : kConnectTime;
+  if (channel_->WaitForConnected(std::chrono::system_clock::now() + wait)) return OkStatus();
+  if (!missed) missed_ = steady_clock::now();
   return UnavailableError(StrCat("containerd does not answer at ", address_));
 }
 

@@ -3,6 +3,8 @@
 
 #include <google/protobuf/any.pb.h>
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,8 +43,9 @@ class ContainerdClient {
     return {static_cast<StatusCode>(status.error_code()), status.error_message()};
   }
 
-  // Waits a little for somebody at the address, as after a restart of containerd.
-  // UNAVAILABLE, with the address, if nobody comes.
+  // Waits a little for somebody at the address, as after a restart of containerd; who comes
+  // soon after a wait that was in vain waits hardly at all. UNAVAILABLE, with the address, if
+  // nobody comes.
   Status Connect();
 
   // For calls that CallIn cannot make.
@@ -58,6 +61,7 @@ class ContainerdClient {
  private:
   std::string address_;
   std::string namespace_;
+  std::atomic<std::chrono::steady_clock::time_point> missed_{};  // end of the last wait in vain
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<ctd_containers::Containers::Stub> containers_;
   std::unique_ptr<ctd_introspection::Introspection::Stub> introspection_;

@@ -12,13 +12,19 @@ namespace {
 
 using Stub = ctd_leases::Leases::Stub;
 
+// What a manifest that the history keeps leads to is not kept with it.
+std::map<std::string, std::string> FlatLabels(std::map<std::string, std::string> labels) {
+  labels["containerd.io/gc.flat"] = FormatRfc3339(Now());
+  return labels;
+}
+
 }  // namespace
 
 ContainerdLease::ContainerdLease(const std::string& address, const std::string& name_space,
                                  std::string id, std::map<std::string, std::string> labels)
     : address_(address),
       id_(std::move(id)),
-      labels_(std::move(labels)),
+      labels_(FlatLabels(std::move(labels))),
       client_(address, name_space),
       leases_(ctd_leases::Leases::NewStub(client_.channel())) {}
 
@@ -27,7 +33,7 @@ StatusOr<std::shared_ptr<ContainerdLease>> ContainerdLease::Open(
     const std::map<std::string, std::string>& labels) {
   std::shared_ptr<ContainerdLease> lease(new ContainerdLease(address, name_space, id, labels));
   RETURN_IF_ERROR(lease->client_.Connect());
-  RETURN_IF_ERROR(lease->Create(id, labels));
+  RETURN_IF_ERROR(lease->Create(id, lease->labels_));
   return lease;
 }
 
@@ -138,8 +144,10 @@ Status ContainerdLease::Restore() {
 Status ContainerdLease::Collect() {
   constexpr int64_t kHour = int64_t{3600} * 1'000'000'000;
   const std::string id = StrCat("kiln-collect-", NewId());
-  RETURN_IF_ERROR(Create(id, {{"buildkit/lease.temporary", FormatRfc3339(Now())},
-                              {"containerd.io/gc.expire", FormatRfc3339(Time{Now().nanos + kHour})}}));
+  const Time now = Now();
+  RETURN_IF_ERROR(
+      Create(id, {{"buildkit/lease.temporary", FormatRfc3339(now)},
+                  {"containerd.io/gc.expire", FormatRfc3339(Time{now.nanos + kHour})}}));
   ctd_leases::DeleteRequest request;
   request.set_id(id);
   request.set_sync(true);

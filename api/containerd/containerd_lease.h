@@ -1,6 +1,7 @@
 // ContainerdLease: what the daemon keeps in containerd; containerd's collector spares it.
 //
 // One lease that outlives the daemon holds all of it, and so is also the list of what is ours.
+// It is flat: what the labels of a blob refer to is not held with it.
 #pragma once
 
 #include <chrono>

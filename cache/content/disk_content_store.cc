@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "cache/content/blob_holds.h"
+#include "cache/content/written_blob.h"
 
 namespace kiln::cache {
 namespace {
@@ -81,15 +82,7 @@ StatusOr<oci::Descriptor> FileWriter::Commit(const oci::Descriptor& expected) {
   oci::Descriptor written = expected;
   written.digest = hash_.Finish();
   written.size = size_;
-  if (expected.size >= 0 && expected.size != size_ &&
-      !(expected.size == 0 && expected.digest.empty())) {
-    return DataLossError(StrCat("unexpected commit size ", size_, ", expected ", expected.size,
-                                ": failed precondition"));
-  }
-  if (!expected.digest.empty() && expected.digest != written.digest) {
-    return DataLossError(StrCat("unexpected commit digest ", written.digest.text(), ", expected ",
-                                expected.digest.text(), ": failed precondition"));
-  }
+  RETURN_IF_ERROR(CheckWritten(expected, written));
   // Without this a power loss could leave the name with no bytes behind it.
   if (::fdatasync(fd_.get()) != 0) return ErrnoStatus(errno, "sync blob");
   if (::fchmod(fd_.get(), 0444) != 0) return ErrnoStatus(errno, "chmod blob");

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "api/containerd/containerd_content_store.h"
 #include "api/containerd/containerd_images.h"
 #include "api/containerd/containerd_lease.h"
 #include "api/containerd/containerd_origin.h"
@@ -116,6 +117,36 @@ Status DropOwnSnapshots(const std::string& root) {
   return RemoveAll(folder);
 }
 
+Status CopyBlob(cache::ContentStore& from, const cache::BlobStat& blob, cache::ContentStore& to) {
+  ASSIGN_OR_RETURN(std::unique_ptr<cache::BlobReader> reader, from.Open(blob.digest));
+  ASSIGN_OR_RETURN(std::unique_ptr<cache::BlobWriter> writer, to.NewWriter());
+  std::string buffer(1 << 20, '\0');
+  std::span<std::byte> room(reinterpret_cast<std::byte*>(buffer.data()), buffer.size());
+  for (uint64_t offset = 0;;) {
+    ASSIGN_OR_RETURN(size_t count, reader->ReadAt(offset, room));
+    if (count == 0) break;
+    RETURN_IF_ERROR(writer->Append(std::string_view(buffer).substr(0, count)));
+    offset += count;
+  }
+  oci::Descriptor expected;
+  expected.digest = blob.digest;
+  expected.size = blob.size;
+  return writer->Commit(expected).status();
+}
+
+// Blobs of the same origin: layers of images, and what the history shows.
+Status MoveOwnContent(const std::string& root, cache::ContentStore& to) {
+  const std::string folder = JoinPath(root, "content");
+  if (!PathExists(folder)) return OkStatus();
+  log::Info(StrCat("moving ", folder, ": the blobs of this worker are in containerd"));
+  ASSIGN_OR_RETURN(std::unique_ptr<cache::ContentStore> from, cache::OpenContentStore(folder));
+  ASSIGN_OR_RETURN(std::vector<cache::BlobStat> blobs, from->List());
+  for (const cache::BlobStat& blob : blobs) {
+    if (!to.Stat(blob.digest).ok()) RETURN_IF_ERROR(CopyBlob(*from, blob, to));
+  }
+  return RemoveAll(folder);
+}
+
 // Where built images go besides our own store.
 worker::StoreFn ImageStoreOf(std::shared_ptr<api::ContainerdImages> images,
                              cache::ContentStore& content, const std::string& snapshotter) {
@@ -138,7 +169,7 @@ worker::StoreFn ImageStoreOf(std::shared_ptr<api::ContainerdImages> images,
 // Destroyed from the bottom up.
 struct Daemon::Graph {
   std::unique_ptr<api::TraceCollector> traces;
-  std::shared_ptr<api::ContainerdLease> lease;  // null: there is no containerd
+  std::shared_ptr<api::ContainerdLease> lease, history_lease;  // null: there is no containerd
   std::unique_ptr<cache::Snapshotter> snapshots;
   std::unique_ptr<cache::Database> database;
   std::unique_ptr<cache::ContentStore> content;
@@ -210,7 +241,7 @@ Status Daemon::Graph::OpenTraces(const Config& config) {
   return OkStatus();
 }
 
-// Steps run in containerd if it is the worker, and trees are its snapshots.
+// Steps run in containerd if it is the worker, and trees and blobs are there.
 Status Daemon::Graph::OpenContainer(const Config& config, const std::string& snapshotter,
                                     api::WorkerFacts* facts) {
   if (!UsesContainerd(config)) return OkStatus();
@@ -224,16 +255,24 @@ Status Daemon::Graph::OpenContainer(const Config& config, const std::string& sna
   runtime = std::move(opened.runtime);
   facts->labels["org.mobyproject.buildkit.worker.containerd.uuid"] = std::move(opened.uuid);
   // By the id of this state folder: another daemon may have the same containerd.
-  ASSIGN_OR_RETURN(lease, api::ContainerdLease::Open(from.address, from.containerd_namespace,
-                                                     StrCat("kiln-", facts->id),
-                                                     {{"kiln/root", config.root}}));
+  auto open = [&](const std::string& name_space) {
+    return api::ContainerdLease::Open(from.address, name_space, StrCat("kiln-", facts->id),
+                                      {{"kiln/root", config.root}});
+  };
+  ASSIGN_OR_RETURN(lease, open(from.containerd_namespace));
+  ASSIGN_OR_RETURN(history_lease, open(StrCat(from.containerd_namespace, "_history")));
   snapshots = api::OpenContainerdSnapshotter(lease, snapshotter);
   return OkStatus();
 }
 
 Status Daemon::Graph::OpenState(const Config& config, const std::string& snapshotter) {
   ASSIGN_OR_RETURN(database, cache::Database::Open(JoinPath(config.root, "index.db")));
-  ASSIGN_OR_RETURN(content, cache::OpenContentStore(JoinPath(config.root, "content")));
+  if (lease != nullptr) {
+    ASSIGN_OR_RETURN(content, api::OpenContainerdContentStore(lease, history_lease));
+    RETURN_IF_ERROR(MoveOwnContent(config.root, *content));
+  } else {
+    ASSIGN_OR_RETURN(content, cache::OpenContentStore(JoinPath(config.root, "content")));
+  }
   ASSIGN_OR_RETURN(refs, cache::RefStore::Open({.root = config.root,
                                                 .snapshotter = snapshotter,
                                                 .remote_snapshots = snapshots.get(),
