@@ -9,6 +9,7 @@
 
 #include "api/client/attachments.h"
 #include "api/fsutil/fs_tree.h"
+#include "api/fsutil/packet_batch.h"
 #include "api/fsutil/receiver.h"
 #include "api/fsutil/sender.h"
 #include "api/proto/session/filesync.grpc.pb.h"
@@ -85,7 +86,8 @@ class FileSyncService final : public filesync::FileSync::Service {
     };
     ASSIGN_OR_RETURN(std::unique_ptr<FsTree> tree, OpenDirTree(dir->second, std::move(filter)));
     TypedPackets packets(context, stream);
-    return SendTree(packets, *tree);
+    BatchedPackets batches(packets, !HeaderValues(context, kBatchHeader).empty());
+    return SendTree(batches, *tree);
   }
 
   std::map<std::string, std::string> dirs_;

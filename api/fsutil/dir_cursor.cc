@@ -49,7 +49,8 @@ Status DirCursor::FindNext() {
       if (errno == ENOENT) continue;
       return ErrnoStatus(errno, StrCat("failed to walk: lstat ", level.prefix, name_));
     }
-    ASSIGN_OR_RETURN(current_, StatOf(level.dir.get(), name_, StrCat(level.prefix, name_), st));
+    ASSIGN_OR_RETURN(current_,
+                     PlainStatOf(level.dir.get(), name_, StrCat(level.prefix, name_), st));
     if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
       auto [first, is_new] = first_names_.emplace(st.st_ino, current_->path);
       if (!is_new) {

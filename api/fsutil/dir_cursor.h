@@ -21,7 +21,8 @@ class DirCursor {
   // Stands on the first entry. An absent `dir` (-1) is empty.
   static StatusOr<DirCursor> Open(int dir);
 
-  // Null at the end. Hard links have the first path met as link_name, size 0.
+  // Null at the end. Hard links have the first path met as link_name, size 0. Without
+  // extended attributes, which no comparison looks at.
   const FsStat* current() const { return current_.has_value() ? &*current_ : nullptr; }
   // The next entry; with `enter` false the inside of a folder is passed over.
   Status Advance(bool enter);

@@ -2,11 +2,15 @@
 #include "api/fsutil/file_writers.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace kiln::api {
 namespace {
 
 constexpr size_t kMaxWaiting = 16 << 20;
+constexpr size_t kMaxHeld = 4 << 20;
+// So many jobs are worth a wake-up at once.
+constexpr size_t kManyJobs = 32;
 
 }  // namespace
 
@@ -15,7 +19,9 @@ struct IncomingFile {
   size_t lane = 0;
   FileSink sink;
   std::unique_ptr<EntryHash> hash;
+  std::string held;  // most files end after their first bytes: one job then
   bool open = false;
+  bool begun = false;  // something was queued
 };
 
 FileWriters::FileWriters(const RootedTree& tree, const ReceiveOptions& options)
@@ -33,31 +39,58 @@ IncomingFilePtr FileWriters::Begin(IncomingEntry entry) {
 }
 
 void FileWriters::Append(const IncomingFilePtr& file, std::string bytes) {
-  Queue({file, std::move(bytes)});
+  if (!file->begun && file->held.empty() && held_bytes_ + bytes.size() <= kMaxHeld) {
+    held_bytes_ += bytes.size();
+    file->held = std::move(bytes);
+    return;
+  }
+  file->begun = true;
+  if (!file->held.empty()) {
+    held_bytes_ -= file->held.size();
+    Queue({file, std::exchange(file->held, {}), false});
+  }
+  Queue({file, std::move(bytes), false});
 }
 
-void FileWriters::End(IncomingFilePtr file) { Queue({std::move(file), {}}); }
+void FileWriters::End(IncomingFilePtr file) {
+  held_bytes_ -= file->held.size();
+  std::string bytes = std::exchange(file->held, {});
+  Queue({std::move(file), std::move(bytes), true});
+}
 
 void FileWriters::Queue(Job job) {
   std::unique_lock lock(mutex_);
+  if (waiting_bytes_ >= kMaxWaiting) WakeLocked();
   room_.wait(lock, [this] { return waiting_bytes_ < kMaxWaiting || !failure_.ok(); });
   if (!failure_.ok()) return;
   waiting_bytes_ += job.bytes.size();
   ++waiting_jobs_;
   Lane& lane = *lanes_[job.file->lane];
   lane.jobs.push_back(std::move(job));
-  lane.wake.notify_one();
+  if (lane.jobs.size() >= kManyJobs && !std::exchange(lane.awake, true)) lane.wake.notify_one();
+}
+
+void FileWriters::WakeLocked() {
+  for (auto& lane : lanes_) {
+    if (!lane->jobs.empty() && !std::exchange(lane->awake, true)) lane->wake.notify_one();
+  }
+}
+
+void FileWriters::Wake() {
+  std::lock_guard lock(mutex_);
+  WakeLocked();
 }
 
 void FileWriters::Run(Lane& lane) {
   std::unique_lock lock(mutex_);
   while (true) {
-    lane.wake.wait(lock, [&] { return stop_ || !lane.jobs.empty(); });
+    if (lane.jobs.empty()) lane.awake = false;
+    lane.wake.wait(lock, [&] { return stop_ || lane.awake; });
     if (stop_) return;
     Job job = std::move(lane.jobs.front());
     lane.jobs.pop_front();
     lock.unlock();
-    Status status = Do(job);
+    Status status = Do(job, lane.folders);
     lock.lock();
     waiting_bytes_ -= job.bytes.size();
     --waiting_jobs_;
@@ -66,17 +99,19 @@ void FileWriters::Run(Lane& lane) {
   }
 }
 
-Status FileWriters::Do(const Job& job) {
+Status FileWriters::Do(const Job& job, ParentFolders& folders) {
   IncomingFile& file = *job.file;
   if (!file.open) {
     file.open = true;
-    RETURN_IF_ERROR(file.sink.Open(tree_, file.entry.target));
+    ASSIGN_OR_RETURN(ParentFolders::Place place, folders.Of(tree_, file.entry.target.path));
+    RETURN_IF_ERROR(file.sink.Open(std::move(place), file.entry.target));
     if (options_.on_change) file.hash = options_.hash(file.entry.sent);
   }
   if (!job.bytes.empty()) {
     if (file.hash != nullptr) file.hash->Update(job.bytes);
-    return file.sink.Write(job.bytes);
+    RETURN_IF_ERROR(file.sink.Write(job.bytes));
   }
+  if (!job.last) return OkStatus();
   RETURN_IF_ERROR(file.sink.Finish(file.entry.target));
   if (!options_.on_change) return OkStatus();
   return Report(file.entry.kind, file.entry.sent, file.hash.get());
@@ -97,6 +132,7 @@ Status FileWriters::Report(FsChange kind, const FsStat& stat, EntryHash* hash) {
 
 Status FileWriters::Flush() {
   std::unique_lock lock(mutex_);
+  WakeLocked();
   room_.wait(lock, [this] { return waiting_jobs_ == 0 || !failure_.ok(); });
   return failure_;
 }

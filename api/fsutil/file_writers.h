@@ -24,7 +24,8 @@ struct IncomingFile;
 using IncomingFilePtr = std::shared_ptr<IncomingFile>;
 
 // Methods are called from one thread. Bytes of one file are written in order;
-// callers wait while too many bytes wait.
+// callers wait while too many bytes wait. Writers start on what they got at the next
+// Wake at the latest.
 class FileWriters {
  public:
   FileWriters(const RootedTree& tree, const ReceiveOptions& options);
@@ -33,6 +34,7 @@ class FileWriters {
   IncomingFilePtr Begin(IncomingEntry entry);
   void Append(const IncomingFilePtr& file, std::string bytes);
   void End(IncomingFilePtr file);
+  void Wake();
   // Reports an entry without bytes.
   Status Tell(FsChange kind, const FsStat& stat);
   // Waits until all files that have ended are at their places.
@@ -43,16 +45,20 @@ class FileWriters {
  private:
   struct Job {
     IncomingFilePtr file;
-    std::string bytes;  // empty: the end
+    std::string bytes;
+    bool last = false;  // nothing follows
   };
   struct Lane {
     std::deque<Job> jobs;
     std::condition_variable wake;
+    ParentFolders folders;
+    bool awake = false;
     std::thread thread;
   };
   void Queue(Job job);
+  void WakeLocked();
   void Run(Lane& lane);
-  Status Do(const Job& job);
+  Status Do(const Job& job, ParentFolders& folders);
   Status Report(FsChange kind, const FsStat& stat, EntryHash* hash);
 
   const RootedTree& tree_;
@@ -60,6 +66,7 @@ class FileWriters {
   mutable std::mutex mutex_;
   std::condition_variable room_;
   size_t waiting_bytes_ = 0;
+  size_t held_bytes_ = 0;  // of files whose first bytes wait for the next ones
   size_t waiting_jobs_ = 0;
   size_t next_lane_ = 0;
   bool stop_ = false;

@@ -65,8 +65,8 @@ mode_t PosixModeOf(uint32_t go) {
   return mode | S_IFREG;
 }
 
-StatusOr<FsStat> StatOf(int dir, const std::string& name, std::string path,
-                        const struct stat& st) {
+StatusOr<FsStat> PlainStatOf(int dir, const std::string& name, std::string path,
+                             const struct stat& st) {
   FsStat out;
   out.path = std::move(path);
   out.mode = GoModeOf(st.st_mode);
@@ -83,6 +83,12 @@ StatusOr<FsStat> StatOf(int dir, const std::string& name, std::string path,
   if (S_ISLNK(st.st_mode)) {
     ASSIGN_OR_RETURN(out.link_name, ReadLinkAt(dir, name));
   }
+  return out;
+}
+
+StatusOr<FsStat> StatOf(int dir, const std::string& name, std::string path,
+                        const struct stat& st) {
+  ASSIGN_OR_RETURN(FsStat out, PlainStatOf(dir, name, std::move(path), st));
   ASSIGN_OR_RETURN(out.xattrs, ReadXattrs(dir, name));
   std::erase_if(out.xattrs, [](const auto& x) { return x.first.starts_with("com.apple."); });
   return out;

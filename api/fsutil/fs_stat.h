@@ -45,6 +45,9 @@ mode_t PosixModeOf(uint32_t go);
 // what it is called in the tree. Hard links are not looked for.
 StatusOr<FsStat> StatOf(int dir, const std::string& name, std::string path,
                         const struct stat& st);
+// The same without its extended attributes.
+StatusOr<FsStat> PlainStatOf(int dir, const std::string& name, std::string path,
+                             const struct stat& st);
 
 void ToProto(const FsStat& stat, ::fsutil::types::Stat* out);
 FsStat FromProto(const ::fsutil::types::Stat& stat);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "api/fsutil/fs_tree.h"
+#include "api/fsutil/packet_batch.h"
 #include "api/fsutil/receiver.h"
 #include "api/fsutil/sender.h"
 #include "api/proto/session/fsutil_stat.pb.h"
@@ -28,6 +29,7 @@ struct Channel {
   std::condition_variable wake;
   std::deque<std::string> packets;
   size_t limit = 64;
+  size_t messages = 0;  // so far
   bool closed = false;
 
   void Close() {
@@ -54,6 +56,7 @@ class PipeEnd final : public PacketStream {
     out_.wake.wait(lock, [&] { return out_.closed || out_.packets.size() < out_.limit; });
     if (out_.closed) return UnavailableError("closed");
     out_.packets.push_back(packet.SerializeAsString());
+    ++out_.messages;
     out_.wake.notify_all();
     return OkStatus();
   }
@@ -223,6 +226,56 @@ TEST_F(FsutilTest, TwentyThousandSmallFilesPassThroughNarrowPipes) {
   ExpectOk(Transfer(*Tree(), Options()));
   EXPECT_EQ(changes_.size(), 20001u);
   EXPECT_EQ(ReadFile(dest_ + "/d/f19999").value(), src_ + "/d/f19999");
+}
+
+// Batches on: both sides have them, and the receiver said so when it opened the call.
+struct BatchedOutcome : Outcome {
+  size_t to_receiver = 0;  // messages
+  size_t to_sender = 0;
+};
+BatchedOutcome TransferBatched(FsTree& tree, const ReceiveOptions& options, bool announced) {
+  Channel to_receiver;
+  Channel to_sender;
+  PipeEnd sender(to_sender, to_receiver);
+  PipeEnd receiver(to_receiver, to_sender);
+  BatchedPackets batched_sender(sender, announced);
+  BatchedPackets batched_receiver(receiver, false);
+  BatchedOutcome outcome;
+  std::thread thread([&] {
+    outcome.sent = SendTree(batched_sender, tree);
+    to_receiver.Close();
+    to_sender.Close();
+  });
+  outcome.received = ReceiveTree(batched_receiver, options);
+  to_sender.Close();
+  thread.join();
+  outcome.to_receiver = to_receiver.messages;
+  outcome.to_sender = to_sender.messages;
+  return outcome;
+}
+
+TEST_F(FsutilTest, BatchesCarryManySmallFilesInFewMessages) {
+  for (int i = 0; i < 3000; ++i) Put(StrCat("d", i % 7, "/f", i), StrCat("content ", i));
+  Put("large", std::string(3 << 20, 'x'));
+  ASSERT_EQ(::link((src_ + "/d0/f0").c_str(), (src_ + "/z").c_str()), 0);
+  BatchedOutcome outcome = TransferBatched(*Tree(), Options(), true);
+  ExpectOk(outcome);
+  EXPECT_EQ(changes_.size(), 3009u);
+  for (int i = 0; i < 3000; ++i) {
+    ASSERT_EQ(ReadFile(StrCat(dest_, "/d", i % 7, "/f", i)).value(), StrCat("content ", i));
+  }
+  EXPECT_EQ(ReadFile(dest_ + "/large").value(), std::string(3 << 20, 'x'));
+  // One by one there would be 3010 entries and two packets for each file.
+  EXPECT_LT(outcome.to_receiver, 3100u);
+}
+
+TEST_F(FsutilTest, NobodySendsBatchesUnasked) {
+  for (int i = 0; i < 50; ++i) Put(StrCat("f", i), "x");
+  BatchedOutcome outcome = TransferBatched(*Tree(), Options(), false);
+  ExpectOk(outcome);
+  // Entries, the end of the list, two packets a file, the confirmation of the end.
+  EXPECT_EQ(outcome.to_receiver, 50u + 1 + 2 * 50 + 1);
+  EXPECT_EQ(outcome.to_sender, 50u + 1);
 }
 
 TEST_F(FsutilTest, MergeKeepsWhatTheStreamDoesNotName) {

@@ -4,9 +4,15 @@
 namespace kiln::api {
 
 void PacketQueue::Add(::fsutil::types::Packet packet) {
+  std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(packet));
+}
+
+void PacketQueue::Wake() {
   {
     std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(packet));
+    if (queue_.empty()) return;
+    awake_ = true;
   }
   wake_.notify_one();
 }
@@ -24,7 +30,8 @@ void PacketQueue::Run() {
   bool broken = false;
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
+    if (queue_.empty()) awake_ = false;
+    wake_.wait(lock, [this] { return stop_ || awake_; });
     if (queue_.empty()) return;
     ::fsutil::types::Packet packet = std::move(queue_.front());
     queue_.pop_front();

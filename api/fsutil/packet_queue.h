@@ -12,13 +12,14 @@
 namespace kiln::api {
 
 // Thread-safe. Without bound: callers add one packet per file at most. Packets
-// that wait leave together; after a failed Send the rest is dropped.
+// leave together after Wake or Stop; after a failed Send the rest is dropped.
 class PacketQueue {
  public:
   explicit PacketQueue(PacketStream& stream) : stream_(stream), thread_([this] { Run(); }) {}
   ~PacketQueue() { Stop(); }
 
   void Add(::fsutil::types::Packet packet);
+  void Wake();
   // Sends what waits, then ends the thread.
   void Stop();
 
@@ -29,6 +30,7 @@ class PacketQueue {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<::fsutil::types::Packet> queue_;
+  bool awake_ = false;
   bool stop_ = false;
   std::thread thread_;
 };

@@ -23,6 +23,8 @@ class PacketStream {
   virtual ~PacketStream() = default;
   // False at the end of the stream; a failure if the peer ended it with one.
   virtual StatusOr<bool> Recv(::fsutil::types::Packet* packet) = 0;
+  // A packet is at hand: the next Recv will not block. Asked by the thread of Recv.
+  virtual bool HasNext() const { return false; }
   // `more`: another Send follows at once, so that the packet may be held back
   // and leave together with it.
   virtual Status Send(const ::fsutil::types::Packet& packet, bool more) = 0;

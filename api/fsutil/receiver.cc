@@ -59,6 +59,7 @@ class Receiver {
     LastCall last_call(stream_);
     if (!status.ok() && !peer_failed_) {
       requests_.Add(PacketOf(Packet::PACKET_ERR, 0, status.message()));
+      requests_.Wake();
       Drain();
     }
     writers_.Stop();
@@ -101,7 +102,12 @@ class Receiver {
     }
   }
 
+  // What the packets so far have brought about is under way before one is waited for.
   StatusOr<bool> Next(Packet* packet) {
+    if (!stream_.HasNext()) {
+      requests_.Wake();
+      writers_.Wake();
+    }
     StatusOr<bool> more = stream_.Recv(packet);
     if (!more.ok()) peer_failed_ = true;
     if (more.ok() && options_.on_progress) {

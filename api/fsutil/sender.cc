@@ -51,6 +51,7 @@ class Sender {
     Packet packet;
     while (true) {
       packet.Clear();
+      if (!stream_.HasNext()) WakeReaders();
       ASSIGN_OR_RETURN(bool more, stream_.Recv(&packet));
       if (!more) return UnavailableError("EOF");
       switch (packet.type()) {
@@ -70,15 +71,23 @@ class Sender {
     }
   }
 
-  Status Queue(uint32_t id) {
+  void WakeReaders() {
+    size_t files = 0;
     {
       std::lock_guard lock(mutex_);
-      auto file = files_.find(id);
-      if (file == files_.end()) return UnknownError(StrCat("invalid file id ", id));
-      queue_.emplace_back(id, std::move(file->second));
-      files_.erase(file);
+      files = queue_.size();
     }
-    wake_.notify_one();
+    if (files > 1) wake_.notify_all();
+    if (files == 1) wake_.notify_one();
+  }
+
+  Status Queue(uint32_t id) {
+    std::lock_guard lock(mutex_);
+    auto file = files_.find(id);
+    if (file == files_.end()) return UnknownError(StrCat("invalid file id ", id));
+    queue_.emplace_back(id, std::move(file->second));
+    files_.erase(file);
+    ++unsent_;
     return OkStatus();
   }
 
@@ -136,27 +145,34 @@ class Sender {
     Packet packet;
     packet.set_type(Packet::PACKET_DATA);
     packet.set_id(id);
+    Packet end = packet;
     StatusOr<std::unique_ptr<FsFile>> file = tree_.Open(path);
-    if (file.ok()) {
-      while (true) {
-        ASSIGN_OR_RETURN(size_t n, (*file)->Read(buffer.data(), buffer.size()));
-        if (n == 0) break;
-        packet.set_data(buffer.data(), n);
-        RETURN_IF_ERROR(Send(packet, true));
-      }
+    while (file.ok()) {
+      ASSIGN_OR_RETURN(size_t n, (*file)->Read(buffer.data(), buffer.size()));
+      if (n == 0) break;
+      if (!packet.data().empty()) RETURN_IF_ERROR(Send(packet, true));
+      packet.set_data(buffer.data(), n);
     }
-    packet.clear_data();
-    return Send(packet, false);
+    return Send(packet, false, packet.data().empty() ? nullptr : &end, true);
   }
 
   // `more`: this thread sends again at once. A packet may be held back only if a
-  // later one is certain to push it out: that of this thread, or that of a thread
-  // which already waits for its turn here.
-  Status Send(const Packet& packet, bool more) {
+  // later one is certain to push it out: that of this thread, that of a thread which
+  // already waits for its turn here, or the end of another file that was asked for.
+  // `ends_file`: the packet, or `next`, is a file's last; counted here, so that the last
+  // of all pushes.
+  Status Send(const Packet& packet, bool more, const Packet* next = nullptr,
+              bool ends_file = false) {
     ++waiting_;
     std::lock_guard lock(send_mutex_);
     --waiting_;
-    RETURN_IF_ERROR(stream_.Send(packet, more || waiting_ > 0));
+    if (next != nullptr) RETURN_IF_ERROR(SendLocked(packet, true));
+    if (ends_file) more = --unsent_ > 0;
+    return SendLocked(next != nullptr ? *next : packet, more || waiting_ > 0);
+  }
+
+  Status SendLocked(const Packet& packet, bool more) {
+    RETURN_IF_ERROR(stream_.Send(packet, more));
     if (progress_) {
       sent_ += static_cast<int64_t>(packet.ByteSizeLong());
       progress_(sent_);
@@ -174,6 +190,7 @@ class Sender {
   const FsProgress& progress_;
 
   std::atomic<int> waiting_ = 0;  // threads before send_mutex_
+  std::atomic<int> unsent_ = 0;   // files that were asked for and have not ended
   std::mutex send_mutex_;
   int64_t sent_ = 0;
 

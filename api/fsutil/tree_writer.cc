@@ -65,18 +65,29 @@ Status RenameOver(int dir, const std::string& from, const std::string& to) {
 }  // namespace
 
 FileSink::~FileSink() {
-  if (file_.valid()) ::unlinkat(dir_.get(), (temp_.empty() ? name_ : temp_).c_str(), 0);
+  if (file_.valid()) ::unlinkat(dir_->get(), (temp_.empty() ? name_ : temp_).c_str(), 0);
 }
 
-Status FileSink::Open(const RootedTree& tree, const FsStat& stat) {
-  ASSIGN_OR_RETURN(RootedTree::Parent parent, tree.OpenParent(stat.path));
-  dir_ = std::move(parent.dir);
-  name_ = std::move(parent.name);
+StatusOr<ParentFolders::Place> ParentFolders::Of(const RootedTree& tree,
+                                                 const std::string& path) {
+  size_t slash = path.rfind('/');
+  size_t start = slash == std::string::npos ? 0 : slash + 1;
+  if (dir_ == nullptr || path.compare(0, start, path_) != 0) {
+    ASSIGN_OR_RETURN(RootedTree::Parent parent, tree.OpenParent(path));
+    dir_ = std::make_shared<UniqueFd>(std::move(parent.dir));
+    path_ = path.substr(0, start);
+  }
+  return Place{dir_, path.substr(start)};
+}
+
+Status FileSink::Open(ParentFolders::Place place, const FsStat& stat) {
+  dir_ = std::move(place.dir);
+  name_ = std::move(place.name);
   constexpr int kFlags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-  file_ = UniqueFd(::openat(dir_.get(), name_.c_str(), kFlags, 0600));
+  file_ = UniqueFd(::openat(dir_->get(), name_.c_str(), kFlags, 0600));
   if (!file_.valid() && errno == EEXIST) {
     temp_ = TempName();
-    file_ = UniqueFd(::openat(dir_.get(), temp_.c_str(), kFlags, 0600));
+    file_ = UniqueFd(::openat(dir_->get(), temp_.c_str(), kFlags, 0600));
   }
   if (!file_.valid()) return ErrnoStatus(errno, StrCat("failed to create ", stat.path));
   return OkStatus();
@@ -92,12 +103,12 @@ Status FileSink::Finish(const FsStat& stat) {
   if (::fchmod(file_.get(), PosixModeOf(stat.mode) & 07777) != 0) {
     return ErrnoStatus(errno, StrCat("error setting metadata for ", stat.path, ": chmod"));
   }
-  SetXattrs(dir_.get(), name, stat);
+  SetXattrs(dir_->get(), name, stat);
   timespec times[2] = {TimeOf(stat.mod_time), TimeOf(stat.mod_time)};
   if (::futimens(file_.get(), times) != 0) {
     return ErrnoStatus(errno, StrCat("error setting metadata for ", stat.path, ": chtimes"));
   }
-  if (!temp_.empty()) RETURN_IF_ERROR(RenameOver(dir_.get(), temp_, name_));
+  if (!temp_.empty()) RETURN_IF_ERROR(RenameOver(dir_->get(), temp_, name_));
   file_.Reset();
   return OkStatus();
 }

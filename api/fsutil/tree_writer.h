@@ -2,6 +2,7 @@
 // renamed into it where something is there already.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,21 @@
 
 namespace kiln::api {
 
+// The folders that entries go to, of which one mostly serves many in turn. Used by one
+// thread, within one transfer: no folder that files were told for is put in another's place.
+class ParentFolders {
+ public:
+  struct Place {
+    std::shared_ptr<UniqueFd> dir;
+    std::string name;
+  };
+  StatusOr<Place> Of(const RootedTree& tree, const std::string& path);
+
+ private:
+  std::string path_;  // with a slash at its end, or ""
+  std::shared_ptr<UniqueFd> dir_;
+};
+
 // One regular file under way. Used by one thread at a time. Dropped before
 // Finish, what was written goes.
 class FileSink {
@@ -22,13 +38,13 @@ class FileSink {
   FileSink(const FileSink&) = delete;
   FileSink& operator=(const FileSink&) = delete;
 
-  Status Open(const RootedTree& tree, const FsStat& stat);
+  Status Open(ParentFolders::Place place, const FsStat& stat);
   Status Write(std::string_view bytes);
   // Owner, mode, attributes and times; then the file is at its place.
   Status Finish(const FsStat& stat);
 
  private:
-  UniqueFd dir_;
+  std::shared_ptr<UniqueFd> dir_;
   UniqueFd file_;
   std::string name_;
   std::string temp_;  // empty: written at its place

@@ -2,6 +2,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "api/fsutil/fs_tree.h"
+#include "api/fsutil/packet_batch.h"
 #include "api/fsutil/packet_stream.h"
 #include "api/fsutil/receiver.h"
 #include "api/fsutil/sender.h"
@@ -174,9 +175,11 @@ Status LiveSession::SyncDir(const worker::SyncRequest& request, std::stop_token 
   AddEscaped(call.context, "include-patterns", request.include);
   AddEscaped(call.context, "exclude-patterns", request.exclude);
   AddEscaped(call.context, "followpaths", request.follow_paths);
+  call.context.AddMetadata(kBatchHeader, "1");
   std::stop_callback cancel(stop, [&] { call.context.TryCancel(); });
   call.Start(*channel_, kSyncMethod);
-  return call.End(ReceiveTree(call, options));
+  BatchedPackets packets(call, false);
+  return call.End(ReceiveTree(packets, options));
 }
 
 Status LiveSession::SendDir(const worker::SendDirRequest& request, std::stop_token stop) {
