@@ -31,7 +31,9 @@ struct Sha256::State {
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  KILN_CHECK(EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1);
+  // Named by EVP_sha256(), the algorithm would be looked up each time.
+  static const EVP_MD* algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  KILN_CHECK(EVP_DigestInit_ex(state_->context, algorithm, nullptr) == 1);
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(const Sha256& other) : state_(std::make_unique<State>()) {
