@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -18,6 +19,8 @@ namespace {
 
 // Above this many writes in one transaction latency grows more than is saved.
 constexpr size_t kMaxBatch = 512;
+// How long a write that nobody waits for may wait for company.
+constexpr std::chrono::milliseconds kLinger{20};
 
 class SqliteDatabase : public Database {
  public:
@@ -27,7 +30,8 @@ class SqliteDatabase : public Database {
 
   Status Migrate(std::string_view component, std::span<const std::string_view> steps) override;
   Status Write(Work work) override { return WriteLater(std::move(work)).get(); }
-  std::future<Status> WriteLater(Work work) override;
+  std::future<Status> WriteLater(Work work) override { return Queue(std::move(work), true); }
+  void WriteSoon(Work work) override { Queue(std::move(work), false); }
   Status Flush(bool durable) override;
   Status Read(const Work& work) override;
   Status CheckIntegrity() override;
@@ -38,6 +42,7 @@ class SqliteDatabase : public Database {
     Work work;
     std::promise<Status> done;
   };
+  std::future<Status> Queue(Work work, bool urgent);
   void WriterLoop();
   void RunBatch(std::deque<Job>& batch);
   StatusOr<std::unique_ptr<Connection>> TakeReader();
@@ -48,6 +53,7 @@ class SqliteDatabase : public Database {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> queue_;
+  bool urgent_ = false;  // one in the queue is
   bool closing_ = false;
   std::vector<std::unique_ptr<Connection>> idle_readers_;
 
@@ -73,14 +79,17 @@ SqliteDatabase::~SqliteDatabase() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::future<Status> SqliteDatabase::WriteLater(Work work) {
+std::future<Status> SqliteDatabase::Queue(Work work, bool urgent) {
   Job job{std::move(work), {}};
   std::future<Status> done = job.done.get_future();
+  bool wake = urgent;
   {
     std::lock_guard lock(mutex_);
+    wake = wake || queue_.empty() || queue_.size() + 1 == kMaxBatch;
     queue_.push_back(std::move(job));
+    urgent_ = urgent_ || urgent;
   }
-  wake_.notify_one();
+  if (wake) wake_.notify_one();
   return done;
 }
 
@@ -89,11 +98,14 @@ void SqliteDatabase::WriterLoop() {
   for (;;) {
     wake_.wait(lock, [&] { return closing_ || !queue_.empty(); });
     if (queue_.empty()) return;
+    wake_.wait_for(lock, kLinger,
+                   [&] { return closing_ || urgent_ || queue_.size() >= kMaxBatch; });
     std::deque<Job> batch;
     while (!queue_.empty() && batch.size() < kMaxBatch) {
       batch.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
+    urgent_ = urgent_ && !queue_.empty();
     lock.unlock();
     RunBatch(batch);
     batch.clear();

@@ -73,6 +73,9 @@ class Database {
   virtual Status Write(Work work) = 0;
   // The same without waiting. `work` must own what it uses. The future may be dropped.
   virtual std::future<Status> WriteLater(Work work) = 0;
+  // In order like the others, but committed together with the next write of the two kinds
+  // above, or after some milliseconds: for what nobody waits for.
+  virtual void WriteSoon(Work work) = 0;
   // Waits for all earlier writes; with `durable` also for the disk (power loss).
   virtual Status Flush(bool durable = false) = 0;
 

@@ -122,18 +122,18 @@ StatusOr<std::vector<RecordRow>> RecordTable::LoadAll() {
 }
 
 void RecordTable::Save(RecordRow row) {
-  database_->WriteLater([row = std::move(row)](Statements& sql) { return Insert(sql, row); });
+  database_->WriteSoon([row = std::move(row)](Statements& sql) { return Insert(sql, row); });
 }
 
 void RecordTable::Remove(std::string id) {
-  database_->WriteLater([id = std::move(id)](Statements& sql) -> Status {
+  database_->WriteSoon([id = std::move(id)](Statements& sql) -> Status {
     RETURN_IF_ERROR(sql.Run("DELETE FROM record WHERE id=?", {std::string_view(id)}));
     return sql.Run("DELETE FROM record_metadata WHERE id=?", {std::string_view(id)});
   });
 }
 
 void RecordTable::MoveMetadata(std::string from, std::string to) {
-  database_->WriteLater([from = std::move(from), to = std::move(to)](Statements& sql) {
+  database_->WriteSoon([from = std::move(from), to = std::move(to)](Statements& sql) {
     return sql.Run("INSERT OR IGNORE INTO record_metadata"
                    " SELECT ?, key, value, 0 FROM record_metadata WHERE id=? AND searchable=0",
                    {std::string_view(to), std::string_view(from)});

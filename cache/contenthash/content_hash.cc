@@ -11,16 +11,17 @@
 #include "cache/ref_core.h"
 
 namespace kiln::cache {
-namespace {
-
-constexpr std::string_view kMetadataKey = "contenthash";
-constexpr size_t kTreesInMemory = 20;
 
 struct SharedTree {
   std::mutex mutex;
   bool loaded = false;
   HashTree tree;
 };
+
+namespace {
+
+constexpr std::string_view kMetadataKey = "contenthash";
+constexpr size_t kTreesInMemory = 20;
 
 // Least recently used trees by record id; ids are never used again.
 class TreeCache {
@@ -32,9 +33,23 @@ class TreeCache {
       trees_.splice(trees_.begin(), trees_, it);
       return it->second;
     }
-    trees_.emplace_front(id, std::make_shared<SharedTree>());
-    if (trees_.size() > kTreesInMemory) trees_.pop_back();
+    Add(id, std::make_shared<SharedTree>());
     return trees_.front().second;
+  }
+  // For one who is about to change it. Null if it is not in memory.
+  std::shared_ptr<SharedTree> Take(const std::string& id) {
+    std::lock_guard lock(mutex_);
+    std::shared_ptr<SharedTree> taken;
+    trees_.remove_if([&](const auto& entry) {
+      if (entry.first == id) taken = entry.second;
+      return entry.first == id;
+    });
+    return taken;
+  }
+  void Put(const std::string& id, std::shared_ptr<SharedTree> tree) {
+    std::lock_guard lock(mutex_);
+    trees_.remove_if([&](const auto& entry) { return entry.first == id; });
+    Add(id, std::move(tree));
   }
   void Forget(const std::string& id) {
     std::lock_guard lock(mutex_);
@@ -42,6 +57,11 @@ class TreeCache {
   }
 
  private:
+  void Add(const std::string& id, std::shared_ptr<SharedTree> tree) {
+    trees_.emplace_front(id, std::move(tree));
+    if (trees_.size() > kTreesInMemory) trees_.pop_back();
+  }
+
   std::mutex mutex_;
   std::list<std::pair<std::string, std::shared_ptr<SharedTree>>> trees_;
 };
@@ -61,11 +81,19 @@ void LoadTree(const AnyRef& ref, HashTree* tree) {
   }
 }
 
+// A frozen view of a mutable record has that record's tree until it is written again.
+std::string TreeIdOf(const Ref& ref) {
+  RecordRow row = ref.state()->core->RowOf(ref.state()->record);
+  return row.equal.empty() ? row.id : row.equal;
+}
+
 }  // namespace
 
-ContentHashBuilder::ContentHashBuilder(const MutableRef& ref)
-    : tree_(std::make_unique<HashTree>()) {
-  LoadTree(ref, tree_.get());
+ContentHashBuilder::ContentHashBuilder(const MutableRef& ref) : shared_(Trees().Take(ref.id())) {
+  if (shared_ != nullptr && shared_->loaded) return;
+  shared_ = std::make_shared<SharedTree>();
+  LoadTree(ref, &shared_->tree);
+  shared_->loaded = true;
 }
 
 ContentHashBuilder::~ContentHashBuilder() = default;
@@ -73,13 +101,16 @@ ContentHashBuilder::~ContentHashBuilder() = default;
 Status ContentHashBuilder::OnChange(ChangeKind kind, std::string_view path, const FileStat& stat,
                                     const Digest& digest) {
   std::lock_guard lock(mutex_);
-  return tree_->OnChange(kind, path, stat, digest);
+  return shared_->tree.OnChange(kind, path, stat, digest);
 }
 
 Status ContentHashBuilder::Save(const MutableRef& ref) {
   std::lock_guard lock(mutex_);
-  Trees().Forget(ref.id());
-  return ref.SetMetadata(kMetadataKey, tree_->Save());
+  if (shared_->tree.dirty()) {
+    RETURN_IF_ERROR(ref.SetMetadata(kMetadataKey, shared_->tree.Save()));
+  }
+  Trees().Put(ref.id(), shared_);
+  return OkStatus();
 }
 
 StatusOr<Digest> Checksum(const Ref& ref, std::string_view path, const ChecksumOptions& options,
@@ -88,7 +119,7 @@ StatusOr<Digest> Checksum(const Ref& ref, std::string_view path, const ChecksumO
     if (path == "/") return Digest::Of("");
     return NotFoundError(StrCat(path, ": no such file or directory"));
   }
-  std::shared_ptr<SharedTree> shared = Trees().Get(ref.id());
+  std::shared_ptr<SharedTree> shared = Trees().Get(TreeIdOf(ref));
   std::lock_guard lock(shared->mutex);
   if (!shared->loaded) LoadTree(ref, &shared->tree);
   shared->loaded = true;
@@ -116,7 +147,7 @@ StatusOr<Digest> Checksum(const Ref& ref, std::string_view path, const ChecksumO
 std::vector<FileMark> ListFiles(const Ref& ref, std::string_view path,
                                 const ChecksumOptions& options) {
   if (ref.empty()) return {};
-  std::shared_ptr<SharedTree> shared = Trees().Get(ref.id());
+  std::shared_ptr<SharedTree> shared = Trees().Get(TreeIdOf(ref));
   std::lock_guard lock(shared->mutex);
   return shared->loaded ? shared->tree.List(path, options) : std::vector<FileMark>();
 }

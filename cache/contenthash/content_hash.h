@@ -29,7 +29,7 @@ struct ChecksumOptions {
   std::vector<std::string> required = {};  // NOT_FOUND unless each is a prefix of a kept path
 };
 
-class HashTree;  // see hash_tree.h
+struct SharedTree;
 
 // The tree of a local source while it is received: call OnChange in the order
 // of the stream, then Save. Thread-safe.
@@ -49,7 +49,7 @@ class ContentHashBuilder {
 
  private:
   std::mutex mutex_;
-  std::unique_ptr<HashTree> tree_;  // guarded by mutex_
+  std::shared_ptr<SharedTree> shared_;  // guarded by mutex_
 };
 
 // Digest of `path` in `ref`. Mounts and scans only what no earlier call knows;

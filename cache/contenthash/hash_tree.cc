@@ -190,8 +190,10 @@ StatusOr<Digest> HashTree::DigestOf(const Tree& tree, const std::string& key, bo
     record.uid = seen.uid;
     record.gid = seen.gid;
   }
-  records_[found.key].digest = digest;
-  dirty_ = true;
+  HashRecord& record = records_[found.key];
+  record.digest = digest;
+  // Those of folders are soon made again: not worth writing a large tree out.
+  dirty_ = dirty_ || record.type != HashRecord::Type::kDir;
   return digest;
 }
 

@@ -44,7 +44,7 @@ class HashTree {
   // What Checksum of the same arguments is made of, as far as it is known; see
   // content_files.h.
   std::vector<FileMark> List(std::string_view path, const ChecksumOptions& options);
-  // Something was learnt since the last Save or Load.
+  // Something was learnt since the last Save or Load, other than digests of folders.
   bool dirty() const { return dirty_; }
   std::string Save();
   // DATA_LOSS, and an empty tree, if the bytes are none of Save's.

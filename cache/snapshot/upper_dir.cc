@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <vector>
@@ -49,26 +50,39 @@ class LowerStack {
 
   // What is at `path` of the whole tree, in the layer that shows it.
   struct Entry {
-    UniqueFd dir;  // invalid: nothing is there
+    std::shared_ptr<UniqueFd> dir;  // null: nothing is there
     struct stat st{};
   };
   StatusOr<Entry> Find(const std::string& path) {
-    const std::string parent = DirName(path), name(BaseName(path));
-    for (size_t i = 0; i < lowers_.size(); ++i) {
-      RETURN_IF_ERROR(OpenUpTo(i));
-      bool last = false;
+    size_t slash = path.rfind('/');
+    RETURN_IF_ERROR(OpenFolders(slash == std::string::npos ? "." : path.substr(0, slash)));
+    const std::string name(path.substr(slash + 1));
+    for (const std::shared_ptr<UniqueFd>& dir : folders_) {
       Entry entry;
-      entry.dir = DirIn(open_[i], parent, &last);
-      if (entry.dir.valid() &&
-          ::fstatat(entry.dir.get(), name.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
-        return IsWhiteout(entry.st) ? Entry() : std::move(entry);
-      }
-      if (last) break;
+      if (::fstatat(dir->get(), name.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (IsWhiteout(entry.st)) break;
+      entry.dir = dir;
+      return entry;
     }
     return Entry();
   }
 
  private:
+  // Those of the layers that show something at `path`, which most often is as before.
+  Status OpenFolders(std::string path) {
+    if (path == folder_) return OkStatus();
+    folders_.clear();
+    folder_ = std::move(path);
+    for (size_t i = 0; i < lowers_.size(); ++i) {
+      RETURN_IF_ERROR(OpenUpTo(i));
+      bool last = false;
+      UniqueFd dir = DirIn(open_[i], folder_, &last);
+      if (dir.valid()) folders_.push_back(std::make_shared<UniqueFd>(std::move(dir)));
+      if (last) break;
+    }
+    return OkStatus();
+  }
+
   Status OpenUpTo(size_t layer) {
     while (open_.size() <= layer) {
       ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(lowers_[open_.size()]));
@@ -106,6 +120,8 @@ class LowerStack {
 
   std::span<const std::string> lowers_;
   std::vector<RootedTree> open_;
+  std::string folder_;
+  std::vector<std::shared_ptr<UniqueFd>> folders_;
 };
 
 // Takes the opaque mark off a folder. What it hid of `below` is hidden name by name,
@@ -192,16 +208,16 @@ StatusOr<bool> IsSame(const LowerStack::Entry& below, int dir, const std::string
     return false;
   }
   ASSIGN_OR_RETURN(auto xattrs, ReadXattrs(dir, name));
-  ASSIGN_OR_RETURN(auto other_xattrs, ReadXattrs(below.dir.get(), name));
+  ASSIGN_OR_RETURN(auto other_xattrs, ReadXattrs(below.dir->get(), name));
   if (OwnXattrs(xattrs) != OwnXattrs(other_xattrs)) return false;
   if (S_ISLNK(st.st_mode)) {
     ASSIGN_OR_RETURN(std::string text, LinkText(dir, name));
-    ASSIGN_OR_RETURN(std::string other_text, LinkText(below.dir.get(), name));
+    ASSIGN_OR_RETURN(std::string other_text, LinkText(below.dir->get(), name));
     return text == other_text;
   }
   for (off_t at = 0; S_ISREG(st.st_mode) && at < st.st_size;) {
     ASSIGN_OR_RETURN(std::string bytes, Bytes(dir, name, at));
-    ASSIGN_OR_RETURN(std::string other_bytes, Bytes(below.dir.get(), name, at));
+    ASSIGN_OR_RETURN(std::string other_bytes, Bytes(below.dir->get(), name, at));
     if (bytes.empty() || bytes != other_bytes) return false;
     at += static_cast<off_t>(bytes.size());
   }
@@ -268,14 +284,14 @@ class Pruning {
                        (mine.tv_sec == born_.tv_sec && mine.tv_nsec >= born_.tv_nsec);
     if (since) return false;
     ASSIGN_OR_RETURN(LowerStack::Entry below, lowers_.Find(path));
-    return below.dir.valid() && (below.st.st_mtim.tv_sec != mine.tv_sec ||
+    return below.dir != nullptr && (below.st.st_mtim.tv_sec != mine.tv_sec ||
                                  below.st.st_mtim.tv_nsec != mine.tv_nsec);
   }
 
   Status Remove(int dir, const std::string& name, const std::string& path, const struct stat& st,
                 int flags) {
     ASSIGN_OR_RETURN(LowerStack::Entry below, lowers_.Find(path));
-    if (!below.dir.valid()) return OkStatus();
+    if (below.dir == nullptr) return OkStatus();
     ASSIGN_OR_RETURN(bool same, IsSame(below, dir, name, st));
     if (!same) return OkStatus();
     if (::unlinkat(dir, name.c_str(), flags) != 0) {
