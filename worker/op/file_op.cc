@@ -12,6 +12,7 @@
 #include "worker/op/cache_maps.h"
 #include "worker/op/failed_steps.h"
 #include "worker/op/file/file_actions.h"
+#include "worker/op/file/tree_copier.h"
 #include "worker/op/op_deps.h"
 
 namespace kiln::worker {
@@ -23,13 +24,22 @@ struct OpenTree {
   cache::MutableRef writing;
   std::optional<cache::LocalMount> mount;
   std::optional<RootedTree> tree;
+  LayerFolder layer;
 
   Status Open(cache::MountLease lease, const std::string& temp_dir) {
+    const cache::Mount only = lease.mounts.size() == 1 ? lease.mounts[0] : cache::Mount();
+    layer.plain = only.type == "bind";
+    for (const std::string& option : only.options) {
+      if (only.type != "overlay" || !option.starts_with("upperdir=")) continue;
+      ASSIGN_OR_RETURN(layer.upper,
+                       RootedTree::Open(std::string(TrimPrefix(option, "upperdir="))));
+    }
     ASSIGN_OR_RETURN(mount, cache::LocalMount::Open(std::move(lease), temp_dir));
     ASSIGN_OR_RETURN(tree, RootedTree::Open(mount->path()));
     return OkStatus();
   }
   StatusOr<cache::Ref> Commit() {
+    layer.upper.reset();
     tree.reset();
     mount.reset();
     return writing.Commit();
@@ -122,7 +132,8 @@ class FileRun {
       return &node;
     }
     OpenTreePtr tree, source;
-    Status status = Act(op_.actions(static_cast<int>(index - count_)), &tree, &source);
+    Status status =
+        Act(op_.actions(static_cast<int>(index - count_)), node.freeze, &tree, &source);
     if (!status.ok()) return WithTrees(std::move(status), index, tree, source);
     if (node.freeze) {
       ASSIGN_OR_RETURN(node.ref, tree->Commit());
@@ -132,8 +143,8 @@ class FileRun {
     return &node;
   }
 
-  // `target` and `source` are set as far as it came.
-  Status Act(const pb::FileAction& action, OpenTreePtr* target, OpenTreePtr* source) {
+  // `target` and `source` are set as far as it came. `last`: nothing follows on the target.
+  Status Act(const pb::FileAction& action, bool last, OpenTreePtr* target, OpenTreePtr* source) {
     ASSIGN_OR_RETURN(*target, ForWriting(action.input()));
     const RootedTree& tree = *(*target)->tree;
     switch (action.action_case()) {
@@ -158,8 +169,10 @@ class FileRun {
       case pb::FileAction::kCopy: {
         ASSIGN_OR_RETURN(*source, ForReading(action.secondaryinput()));
         ASSIGN_OR_RETURN(auto owner, OwnerOf(action.copy()));
+        LayerFolder* layer = last && *source != *target ? &(*target)->layer : nullptr;
+        if (layer != nullptr) layer->share = !(*source)->reading.empty() && (*source)->layer.plain;
         RETURN_IF_ERROR(
-            CopyAction(*(*source)->tree, tree, action.copy(), owner, context_.stop()));
+            CopyAction(*(*source)->tree, tree, action.copy(), owner, context_.stop(), layer));
         break;
       }
       default:

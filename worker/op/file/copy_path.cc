@@ -131,6 +131,10 @@ Status MadeDirs::Make(const RootedTree& tree, const std::string& path, uint32_t 
   });
 }
 
+bool MadeDirs::Made(const std::string& path) const {
+  return std::find(paths_.begin(), paths_.end(), path) != paths_.end();
+}
+
 Status MadeDirs::RestoreTimes(const RootedTree& tree, const AttributeChange& change) const {
   if (!change.timestamp) return OkStatus();
   timespec time = TimespecOf(*change.timestamp);
@@ -161,7 +165,8 @@ Status CopyPath(const RootedTree& source, const std::string& from, const RootedT
   ASSIGN_OR_RETURN(RootedTree::Parent target_parent, target.OpenParent(place));
   ASSIGN_OR_RETURN(TreeCopier copier, TreeCopier::Make(options, std::move(stop)));
   RETURN_IF_ERROR(copier.Copy(source_parent.dir.get(), source_parent.name,
-                              target_parent.dir.get(), target_parent.name, place));
+                              target_parent.dir.get(), target_parent.name, place,
+                              made.Made(place)));
   return made.RestoreTimes(target, options.change);
 }
 

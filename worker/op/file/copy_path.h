@@ -30,6 +30,7 @@ class MadeDirs {
               const AttributeChange& change);
   // Sets the times again that making entries in the folders has changed.
   Status RestoreTimes(const RootedTree& tree, const AttributeChange& change) const;
+  bool Made(const std::string& path) const;
 
  private:
   std::vector<std::string> paths_;

@@ -153,7 +153,7 @@ Status RemoveAction(const RootedTree& tree, const pb::FileActionRm& action) {
 
 Status CopyAction(const RootedTree& source, const RootedTree& target,
                   const pb::FileActionCopy& action, const std::optional<Owner>& owner,
-                  std::stop_token stop) {
+                  std::stop_token stop, LayerFolder* layer) {
   const std::string from = CleanKeepingEnd(action.src());
   const std::string to = CleanKeepingEnd(action.dest());
   if (!action.createdestpath()) {
@@ -169,6 +169,7 @@ Status CopyAction(const RootedTree& source, const RootedTree& target,
     }
   }
   ASSIGN_OR_RETURN(CopyOptions options, OptionsOf(action, owner));
+  options.layer = layer;
   for (const std::string& path : sources) {
     if (action.attemptunpackdockercompatibility()) {
       ASSIGN_OR_RETURN(bool unpacked,

@@ -19,6 +19,8 @@ class FileActionSymlink;
 
 namespace kiln::worker {
 
+struct LayerFolder;
+
 Status MakeDirAction(const RootedTree& tree, const pb::FileActionMkDir& action,
                      const std::optional<Owner>& owner);
 Status MakeFileAction(const RootedTree& tree, const pb::FileActionMkFile& action,
@@ -26,9 +28,10 @@ Status MakeFileAction(const RootedTree& tree, const pb::FileActionMkFile& action
 Status SymlinkAction(const RootedTree& tree, const pb::FileActionSymlink& action,
                      const std::optional<Owner>& owner);
 Status RemoveAction(const RootedTree& tree, const pb::FileActionRm& action);
+// `layer`: see tree_copier.h.
 Status CopyAction(const RootedTree& source, const RootedTree& target,
                   const pb::FileActionCopy& action, const std::optional<Owner>& owner,
-                  std::stop_token stop);
+                  std::stop_token stop, LayerFolder* layer = nullptr);
 
 // Names are looked up in the passwd and group files of `users` and `groups` (null
 // if the op names none). An unknown name gives 0.

@@ -11,6 +11,7 @@
 #include "base/process.h"
 #include "base/strings.h"
 #include "llb/proto/ops.pb.h"
+#include "worker/op/file/tree_copier.h"
 
 namespace kiln {
 
@@ -36,13 +37,13 @@ class FileActionsTest : public ::testing::Test {
     EXPECT_TRUE(MakeDirs(DirName(full)).ok());
     EXPECT_TRUE(WriteFileAtomic(full, text, mode).ok());
   }
-  Status Copy(const std::string& fields) {
+  Status Copy(const std::string& fields, LayerFolder* layer = nullptr) {
     pb::FileActionCopy action;
     action.set_mode(-1);
     action.set_timestamp(-1);
     EXPECT_TRUE(google::protobuf::TextFormat::MergeFromString(fields, &action)) << fields;
     return CopyAction(*RootedTree::Open(src_), *RootedTree::Open(dst_), action,
-                      Owner{::geteuid(), ::getegid()}, {});
+                      Owner{::geteuid(), ::getegid()}, {}, layer);
   }
   std::string Read(const std::string& path) {
     return ReadFile(JoinPath(dst_, path)).value_or("<missing>");
@@ -137,6 +138,55 @@ TEST_F(FileActionsTest, HardLinksAndSymlinksAreKept) {
   ASSERT_EQ(Copy("src: '/d' dest: '/o' createDestPath: true"), OkStatus());
   EXPECT_EQ(Stat("o/a").st_ino, Stat("o/b").st_ino);
   EXPECT_TRUE(S_ISLNK(Stat("o/s").st_mode));
+}
+
+TEST_F(FileActionsTest, LayersShareFilesOnlyIfNothingAboutThemDiffers) {
+  Write("a/f", "1", 0640);
+  Write("a/g", "2");
+  auto same_file = [&](const std::string& from, const std::string& to) {
+    struct stat st = {};
+    EXPECT_EQ(::stat(JoinPath(src_, from).c_str(), &st), 0);
+    return st.st_ino == Stat(to).st_ino;
+  };
+  LayerFolder layer{.plain = true, .share = true};
+  ASSERT_EQ(Copy("src: '/a' dest: '/one' createDestPath: true", &layer), OkStatus());
+  EXPECT_TRUE(same_file("a/f", "one/f"));
+  EXPECT_TRUE(same_file("a/g", "one/g"));
+  EXPECT_EQ(Stat("one/f").st_mode & 07777, 0640u);
+  // Two copies in one layer are two files.
+  ASSERT_EQ(Copy("src: '/a' dest: '/two' createDestPath: true", &layer), OkStatus());
+  EXPECT_FALSE(same_file("a/f", "two/f"));
+  EXPECT_EQ(Read("two/f"), "1");
+  LayerFolder next{.plain = true, .share = true};
+  ASSERT_EQ(Copy("src: '/a' dest: '/mode' createDestPath: true mode: 0644", &next), OkStatus());
+  EXPECT_FALSE(same_file("a/f", "mode/f"));
+  EXPECT_EQ(Stat("mode/f").st_mode & 07777, 0644u);
+  EXPECT_TRUE(same_file("a/g", "mode/g"));
+  ASSERT_EQ(Copy("src: '/a' dest: '/time' createDestPath: true timestamp: 5", &next), OkStatus());
+  EXPECT_FALSE(same_file("a/f", "time/f"));
+  LayerFolder alone{.plain = true};
+  ASSERT_EQ(Copy("src: '/a' dest: '/alone' createDestPath: true", &alone), OkStatus());
+  EXPECT_FALSE(same_file("a/f", "alone/f"));
+  // The source's tree gets a new file; the layers keep the old one.
+  Write("a/f", "changed");
+  EXPECT_EQ(Read("one/f"), "1");
+}
+
+TEST_F(FileActionsTest, WhatIsMadeNewIsWrittenPastTheOverlay) {
+  Write("a/b/f", "1");
+  ASSERT_TRUE(MakeDirs(JoinPath(dst_, "old")).ok());
+  // Stands for an overlay: the same folder under two descriptors.
+  LayerFolder layer{.upper = *RootedTree::Open(dst_)};
+  ASSERT_EQ(Copy("src: '/a' dest: '/old'", &layer), OkStatus());
+  EXPECT_EQ(Read("old/a/b/f"), "1");
+  ASSERT_EQ(Copy("src: '/a' dest: '/new/x' createDestPath: true", &layer), OkStatus());
+  EXPECT_EQ(Read("new/x/b/f"), "1");
+  // No place of the layer is taken for another one's.
+  TempDir other(*MakeTempDir(::testing::TempDir(), "other"));
+  LayerFolder wrong{.upper = *RootedTree::Open(other.path())};
+  ASSERT_EQ(Copy("src: '/a' dest: '/third' createDestPath: true", &wrong), OkStatus());
+  EXPECT_EQ(Read("third/b/f"), "1");
+  EXPECT_TRUE(ListDir(other.path())->empty());
 }
 
 TEST_F(FileActionsTest, ModesAreSetAbsolutelyOrByClauses) {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/rooted.h"
 #include "base/strings.h"
+#include "cache/snapshot/tree_copy.h"
 
 namespace kiln::worker {
 
@@ -27,6 +28,7 @@ struct TreeCopier::Dir {
   std::string path;                  // for error texts
   std::shared_ptr<UniqueFd> target;  // set once made
   bool fresh = false;                // made by us: nothing else is in it
+  bool direct = false;               // `target` is the layer's own folder, not its mount
   bool late = false;                 // made for the sake of a child
 };
 
@@ -38,6 +40,7 @@ struct TreeCopier::Entry {
   std::string to;
   std::string path;
   bool overwrite = false;  // attributes of a folder that exists are replaced
+  bool fresh = false;      // a folder that is there already, and empty
   const Matches* parent_include = nullptr;
   const Matches* parent_exclude = nullptr;
   struct stat st = {};
@@ -64,26 +67,6 @@ StatusOr<std::vector<std::string>> SortedNames(int dir) {
   return names;
 }
 
-Status CopyBytes(int from, int to, int64_t size) {
-  int64_t done = 0;
-  while (done < size) {
-    ssize_t count = ::copy_file_range(from, nullptr, to, nullptr,
-                                      static_cast<size_t>(std::min<int64_t>(size - done, 1 << 30)),
-                                      0);
-    if (count <= 0) break;
-    done += count;
-  }
-  // Not every pair of file systems has it, and the file may have grown.
-  std::string buffer(128 << 10, '\0');
-  for (;;) {
-    ssize_t count = ::read(from, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return ErrnoStatus(errno, "userspace copy failed");
-    if (count == 0) return OkStatus();
-    RETURN_IF_ERROR(WriteAll(to, {buffer.data(), static_cast<size_t>(count)}));
-  }
-}
-
 StatusOr<std::string> LinkText(int dir, const std::string& name) {
   char text[4097];
   ssize_t count = ::readlinkat(dir, name.c_str(), text, sizeof text - 1);
@@ -105,8 +88,9 @@ StatusOr<TreeCopier> TreeCopier::Make(const CopyOptions& options, std::stop_toke
 }
 
 Status TreeCopier::Copy(int source, const std::string& from, int target, const std::string& to,
-                        const std::string& path) {
+                        const std::string& path, bool fresh) {
   Dir top;
+  top.direct = options_.layer != nullptr && options_.layer->plain;
   top.target = std::make_shared<UniqueFd>(::fcntl(target, F_DUPFD_CLOEXEC, 3));
   if (!top.target->valid()) return ErrnoStatus(errno, "dup");
   Entry entry;
@@ -115,6 +99,7 @@ Status TreeCopier::Copy(int source, const std::string& from, int target, const s
   entry.parent = &top;
   entry.to = to;
   entry.path = path;
+  entry.fresh = fresh;
   return CopyEntry(entry);
 }
 
@@ -177,7 +162,8 @@ Status TreeCopier::ClearTarget(Entry& entry, bool* existed) {
 }
 
 Status TreeCopier::CopyDir(Entry& entry) {
-  Dir dir{entry.parent, entry.source, entry.from, entry.st, entry.to, entry.path, nullptr};
+  Dir dir{entry.parent, entry.source, entry.from, entry.st, entry.to, entry.path, nullptr,
+          entry.fresh};
   bool existed = false;
   bool created = false;
   if (entry.include) {
@@ -241,9 +227,25 @@ Status TreeCopier::MakeDir(Dir& dir, bool overwrite, bool* created) {
   if (!*created && overwrite && ::fchmod(fd.get(), mode) != 0) {
     return ErrnoStatus(errno, StrCat("failed to chmod on ", dir.path));
   }
-  dir.fresh = *created;
+  dir.fresh = dir.fresh || *created;
+  dir.direct = dir.up->direct;
+  if (dir.fresh && !dir.direct) GoBeneath(dir, fd);
   dir.target = std::make_shared<UniqueFd>(std::move(fd));
   return OkStatus();
+}
+
+// Takes the layer's own folder in place of the overlay's view of it, if they are the same.
+void TreeCopier::GoBeneath(Dir& dir, UniqueFd& fd) const {
+  if (options_.layer == nullptr || !options_.layer->upper) return;
+  StatusOr<UniqueFd> own =
+      options_.layer->upper->OpenAt(dir.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  struct stat seen = {};
+  struct stat st = {};
+  if (!own.ok() || ::fstat(fd.get(), &seen) != 0 || ::fstat(own->get(), &st) != 0) return;
+  // A mark says that the layers below have such a folder, and may have the same files.
+  if (seen.st_ino != st.st_ino || cache::IsOpaque(own->get(), ".")) return;
+  fd = *std::move(own);
+  dir.direct = true;
 }
 
 // Folders that no pattern named are made when something below them is kept.
@@ -277,6 +279,30 @@ StatusOr<bool> TreeCopier::LinkToEarlier(Entry& entry) {
   return true;
 }
 
+// The file becomes another name of the source's, if nothing about it is to differ.
+bool TreeCopier::Share(const Entry& entry) {
+  LayerFolder* layer = options_.layer;
+  if (layer == nullptr || !layer->share || !entry.parent->direct) return false;
+  const struct stat& st = entry.st;
+  const Owner owner = options_.change.owner.value_or(Owner{st.st_uid, st.st_gid});
+  if (options_.change.timestamp || owner.uid != st.st_uid || owner.gid != st.st_gid ||
+      ModeFor(st) != (st.st_mode & 07777)) {
+    return false;
+  }
+  // Some attributes would be left out by a copy.
+  auto xattrs = ReadXattrs(entry.source, entry.from);
+  if (!xattrs.ok() || !xattrs->empty()) return false;
+  auto [place, is_new] = layer->shared.emplace(st.st_dev, st.st_ino);
+  if (!is_new) return false;
+  if (::linkat(entry.source, entry.from.c_str(), entry.parent->target->get(), entry.to.c_str(),
+               0) == 0) {
+    return true;
+  }
+  layer->shared.erase(place);
+  layer->share = errno == EMLINK;  // only this file has too many names
+  return false;
+}
+
 Status TreeCopier::CopyOther(Entry& entry) {
   bool existed = false;
   RETURN_IF_ERROR(MakeParents(entry.parent));
@@ -285,7 +311,7 @@ Status TreeCopier::CopyOther(Entry& entry) {
   const mode_t type = entry.st.st_mode & S_IFMT;
   if (type == S_IFREG) {
     ASSIGN_OR_RETURN(bool linked, LinkToEarlier(entry));
-    if (linked) return OkStatus();
+    if (linked || Share(entry)) return OkStatus();
     UniqueFd source(::openat(entry.source, entry.from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!source.valid()) {
       return ErrnoStatus(errno, StrCat("failed to copy files: failed to open source ", entry.path));
@@ -305,6 +331,30 @@ Status TreeCopier::CopyOther(Entry& entry) {
     return ErrnoStatus(errno, StrCat("failed to create device: mknod ", entry.path));
   }
   return SetAttributes(entry, -1, -1);
+}
+
+Status TreeCopier::CopyBytes(int from, int to, int64_t size) {
+  int64_t done = 0;
+  while (in_kernel_ && done < size) {
+    ssize_t count = ::copy_file_range(from, nullptr, to, nullptr,
+                                      static_cast<size_t>(std::min<int64_t>(size - done, 1 << 30)),
+                                      0);
+    // Not every pair of file systems has it; files that do not know their size give nothing.
+    if (count < 0 && errno != EINTR) in_kernel_ = false;
+    if (count <= 0) break;
+    done += count;
+  }
+  if (size > 0 && done == size) return OkStatus();
+  if (buffer_.empty()) buffer_.resize(128 << 10);
+  for (;;) {
+    ssize_t count = ::read(from, buffer_.data(), buffer_.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, "userspace copy failed");
+    if (count == 0) return OkStatus();
+    RETURN_IF_ERROR(WriteAll(to, {buffer_.data(), static_cast<size_t>(count)}));
+    done += count;
+    if (done == size) return OkStatus();
+  }
 }
 
 Status TreeCopier::CopyFile(Entry& entry, int source_fd, int target_fd) {
