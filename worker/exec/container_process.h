@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "worker/exec/executor.h"
+#include "worker/exec/step_limit.h"
 
 namespace kiln::worker::exec {
 
@@ -27,9 +28,10 @@ struct RuntimeExit {
 
 // Blocks until the runtime has ended and every writer of its output is gone. On a
 // stop request the container's first process (the new one, for exec) gets SIGKILL until
-// it is dead.
+// it is dead. `starting`, if given, lets in for as long as the container starts: CANCELLED
+// if it was stopped before.
 StatusOr<RuntimeExit> RunContainer(const RuntimeCall& call, const OutputFn& output,
-                                   std::stop_token stop);
+                                   std::stop_token stop, StepLimit* starting = nullptr);
 // Removes a container by force; what is not there is fine.
 void DeleteContainer(const std::string& binary, const std::string& id);
 

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <random>
+#include <thread>
 
 #include "base/digest.h"
 #include "base/file.h"
@@ -324,10 +325,8 @@ class BundleExecutor : public Executor {
     config.Reset();
     RuntimeCall call{.binary = {}, .bundle = bundle.path(), .id = input.id};
     call.terminal = input.meta->tty;
-    if (mode.attachment != nullptr) {
-      call.attachment = mode.attachment;
-      call.pid_file = JoinPath(bundle.path(), kPidFile);
-    }
+    call.attachment = mode.attachment;
+    call.pid_file = JoinPath(bundle.path(), kPidFile);
     static const OutputFn kNoOutput;
     StatusOr<RuntimeExit> exit =
         runtime_->Run(call, mode.output == nullptr ? kNoOutput : *mode.output, std::move(stop));
@@ -358,7 +357,9 @@ class Runc : public ContainerRuntime {
                             std::stop_token stop) override {
     RuntimeCall own = call;
     own.binary = binary_;
-    StatusOr<RuntimeExit> exit = RunContainer(own, output, std::move(stop));
+    // What is attached to somebody, or to a container, does not come in dozens.
+    StatusOr<RuntimeExit> exit = RunContainer(own, output, std::move(stop),
+                                              call.attachment == nullptr ? &starting_ : nullptr);
     if (exit.ok() && exit->code != 0 && !exit->stopped && !IsRunc(binary_)) TellError(call, output);
     return exit;
   }
@@ -374,6 +375,9 @@ class Runc : public ContainerRuntime {
   }
 
   std::string binary_;
+  // A start keeps more than one core busy; more of them than cores hold each other up, and
+  // each of sixty at once takes half as much again.
+  StepLimit starting_{std::thread::hardware_concurrency() + 2};
 };
 
 bool IsContainerId(std::string_view name) { return name.size() == 25 && IsPlainId(name); }

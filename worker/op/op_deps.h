@@ -12,7 +12,7 @@
 #include "solver/op.h"
 #include "worker/client_session.h"
 #include "worker/exec/executor.h"
-#include "worker/op/step_limit.h"
+#include "worker/exec/step_limit.h"
 #include "worker/proxy/proxy_config.h"
 #include "worker/source/source.h"
 
