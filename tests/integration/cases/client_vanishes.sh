@@ -31,7 +31,8 @@ start() {  # a build that asks for everything that a client gives, in the backgr
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 of_daemon() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$daemon_pid/status"; }
 descriptors() { ls "/proc/$daemon_pid/fd" | wc -l; }
-temporary() { find "$ROOT" -path "$ROOT/*tmp*" -not -type d; }
+# Not just "tmp" anywhere: it is also in the name of one snapshot in some thousand.
+temporary() { find "$ROOT" \( -path "$ROOT/*/tmp/*" -o -path "$ROOT/tmp/*" -o -name '*.tmp*' \) -not -type d; }
 in_use() { "$BUILDCTL" du --format '{{range .}}{{if .InUse}}{{.ID}} {{end}}{{end}}'; }
 settled() {
   [ "$(descriptors)" -le $((fds + 4)) ] && [ "$(of_daemon Threads)" -le $((threads + 8)) ] &&
