@@ -10,7 +10,8 @@ namespace kiln::api {
 namespace {
 
 constexpr int kMaxMessage = 16 << 20;
-constexpr std::chrono::seconds kConnectTime{10};
+// Half of the time that the daemon has to stop: it may have a history record to write then.
+constexpr std::chrono::seconds kConnectTime{5};
 constexpr std::chrono::milliseconds kShortTime{500};
 // Longer pauses than gRPC's first would outlast a restart of containerd.
 constexpr int kReconnectMillis = 200;
@@ -43,9 +44,15 @@ ContainerdClient::ContainerdClient(const std::string& address, std::string name_
 Status ContainerdClient::Connect() {
   using std::chrono::steady_clock;
   const bool missed = steady_clock::now() < missed_.load() + kConnectTime;
-  const std::chrono::milliseconds wait = missed ? kShortTime : kConnectTime;
+  Status connected = ConnectIn(missed ? kShortTime : kConnectTime);
+  if (!connected.ok() && !missed) missed_ = steady_clock::now();
+  return connected;
+}
+
+Status ContainerdClient::ConnectAtOnce() { return ConnectIn(kShortTime); }
+
+Status ContainerdClient::ConnectIn(std::chrono::milliseconds wait) {
   if (channel_->WaitForConnected(std::chrono::system_clock::now() + wait)) return OkStatus();
-  if (!missed) missed_ = steady_clock::now();
   return UnavailableError(StrCat("containerd does not answer at ", address_));
 }
 

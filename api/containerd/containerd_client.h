@@ -47,6 +47,8 @@ class ContainerdClient {
   // soon after a wait that was in vain waits hardly at all. UNAVAILABLE, with the address, if
   // nobody comes.
   Status Connect();
+  // The same for work that nobody waits for: hardly waits at all.
+  Status ConnectAtOnce();
 
   // For calls that CallIn cannot make.
   void Prepare(grpc::ClientContext& context) const {
@@ -59,6 +61,8 @@ class ContainerdClient {
   ctd_tasks::Tasks::Stub& tasks() { return *tasks_; }
 
  private:
+  Status ConnectIn(std::chrono::milliseconds wait);
+
   std::string address_;
   std::string namespace_;
   std::atomic<std::chrono::steady_clock::time_point> missed_{};  // end of the last wait in vain

@@ -390,6 +390,7 @@ Status ContainerdContentStore::Copy(const Digest& digest, NamespaceBlobs& from,
 
 Status ContainerdContentStore::Shelve(std::set<Digest> only_kept) {
   std::lock_guard sweeping(sweep_mutex_);
+  RETURN_IF_ERROR(main_.lease().client().ConnectAtOnce());
   only_kept_ = std::move(only_kept);
   for (const Digest& digest : only_kept_) {
     if (!shelf_.Has(digest)) {
@@ -430,6 +431,7 @@ StatusOr<uint64_t> ContainerdContentStore::SweepPlace(
 StatusOr<uint64_t> ContainerdContentStore::Sweep(
     const std::function<bool(const Digest&)>& is_live) {
   std::lock_guard sweeping(sweep_mutex_);
+  RETURN_IF_ERROR(main_.lease().client().ConnectAtOnce());
   for (const Digest& digest : shelf_.All()) {
     // A record has it now.
     if (only_kept_.contains(digest) || !is_live(digest) || main_.Has(digest)) continue;
