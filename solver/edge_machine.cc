@@ -139,7 +139,7 @@ void Advance(EdgeState& state, Actions& actions) {
   if (state.looking > 0) return;  // the answer brings us here again
   state.level = std::max(state.level, ReachedLevel(state));
   if (state.want == Level::kInitial) return Withdraw(state, actions);
-  if (state.want <= state.level || state.work != EdgeState::Work::kNone) return;
+  if (state.want <= ShownLevel(state) || state.work != EdgeState::Work::kNone) return;
   if (state.want == Level::kComplete && state.records > 0) {
     state.work = EdgeState::Work::kLoading;
     Withdraw(state, actions);
@@ -182,6 +182,10 @@ void Apply(EdgeState& state, const event::DepReached& reached) {
 }
 
 }  // namespace
+
+Level ShownLevel(const EdgeState& state) {
+  return state.records > 0 ? std::max(state.level, Level::kCacheSlow) : state.level;
+}
 
 std::vector<Action> Step(EdgeState& state, const Event& event) {
   using Work = EdgeState::Work;

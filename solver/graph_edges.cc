@@ -37,14 +37,14 @@ void BuildGraph::Pump() {
 void BuildGraph::Dispatch(EdgeNode& edge, Event event) {
   ++events_;
   if (edge.vertex.dead) return;
-  Level level = edge.state.level;
+  Level level = ShownLevel(edge.state);
   Level want = edge.state.want;
   bool failed = edge.state.failed;
   if (auto* wanted = std::get_if<event::Wanted>(&event)) wanted->level = WantOf(edge);
   std::vector<Action> actions = Step(edge.state, event);
   if (edge.state.want != want) OnWantChanged(edge, want);
   for (const Action& action : actions) Perform(edge, action);
-  if (edge.state.level != level || edge.state.failed != failed) {
+  if (ShownLevel(edge.state) != level || edge.state.failed != failed) {
     SyncConsumers(edge);
     Settle(edge);
   }
@@ -134,8 +134,8 @@ void BuildGraph::SyncInput(EdgeNode& edge, size_t dep) {
     MatchSet matches = Probe(edge, dep, fresh);
     if (!matches.empty()) Feed(edge, event::DepMatched{dep, std::move(matches)});
   }
-  if (input.edge->state.level > edge.state.deps[dep].level) {
-    Feed(edge, event::DepReached{dep, input.edge->state.level});
+  if (ShownLevel(input.edge->state) > edge.state.deps[dep].level) {
+    Feed(edge, event::DepReached{dep, ShownLevel(input.edge->state)});
   }
 }
 

@@ -5,9 +5,11 @@
 // build); KILN_MODEL_SEED repeats one world.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/log.h"
@@ -174,10 +176,18 @@ TEST(OrderedModel, AgreesWithTheOracleWhateverTheOrder) {
   uint64_t seed = FromEnvironment("KILN_MODEL_SEED", 0);
   uint64_t wanted = seed != 0 ? 1 : FromEnvironment("KILN_MODEL_EVENTS", kEvents);
   if (seed == 0) seed = std::random_device()();
-  for (uint64_t events = 0; events < wanted; ++seed) {
-    SCOPED_TRACE(StrCat("KILN_MODEL_SEED=", seed));
-    events += Live(seed);
-    if (HasFailure()) break;
+  std::atomic<uint64_t> next = seed, events = 0;
+  auto live = [&] {  // worlds share nothing
+    while (events < wanted && !HasFailure()) {
+      const uint64_t mine = next++;
+      SCOPED_TRACE(StrCat("KILN_MODEL_SEED=", mine));
+      events += Live(mine);
+    }
+  };
+  {
+    std::jthread other;
+    if (wanted > 1) other = std::jthread(live);
+    live();
   }
   log::SetLevel(log::Level::kInfo);
 }

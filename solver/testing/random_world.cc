@@ -23,7 +23,7 @@ RandomWorld::RandomWorld(uint64_t seed, WorldOptions options) : random(seed) {
 void RandomWorld::AddVertex(size_t number, const WorldOptions& options) {
   Recipe recipe;
   recipe.name = StrCat("v", number);
-  recipe.key = StrCat("k", Pick(6));
+  recipe.key = options.distinct_keys ? recipe.name : StrCat("k", Pick(6));
   if (recipe.key == "k5" && Pick(2) == 0) recipe.key = "bad";  // equal keys fail alike
   bool failed = recipe.key == "bad";
   std::string made_of;

@@ -17,7 +17,8 @@ namespace kiln::solver::testing {
 
 struct WorldOptions {
   size_t most_vertices = 16;
-  bool ignore_cache = false;  // some vertices run without cache
+  bool ignore_cache = false;   // some vertices run without cache
+  bool distinct_keys = false;  // no vertex has the key of another, and none fails
 };
 
 // Not thread-safe but for `ops`.
