@@ -160,4 +160,11 @@ std::shared_ptr<solver::CacheSource> BuildContext::CacheSourceFor(
   return entry->second;
 }
 
+worker::SeenBlobs BuildContext::LayersSeen() const {
+  std::lock_guard lock(mutex_);
+  worker::SeenBlobs seen;
+  for (const auto& [name, import] : cache_sources_) import->AddSeen(&seen);
+  return seen;
+}
+
 }  // namespace kiln::control

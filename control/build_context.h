@@ -14,8 +14,12 @@
 #include "control/progress_log.h"
 #include "control/services.h"
 #include "solver/cache_source.h"
+#include "worker/exec/usage_monitor.h"
+#include "worker/remotecache/cache_backend.h"
 
 namespace kiln::control {
+
+class CacheImport;
 
 // Devices that a build was granted: all, or those named, by their own name or another's.
 struct DeviceGrants {
@@ -45,6 +49,7 @@ struct BuildContext {
   Entitlements entitlements;
   std::string unique_id = NewId();  // of this run, for provenance
   Time started = Now();
+  std::unique_ptr<worker::exec::MachineMonitor::Record> machine;  // since the start; may be null
 
   bool proxy_network() const { return request.proxy_network || services->proxy_network; }
 
@@ -53,11 +58,13 @@ struct BuildContext {
 
   // The source of an import, one object per build and name. Never null.
   std::shared_ptr<solver::CacheSource> CacheSourceFor(const frontend::CacheImport& import);
+  // The layers that those which were opened so far list.
+  worker::SeenBlobs LayersSeen() const;
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Time finished_;
-  std::map<std::string, std::shared_ptr<solver::CacheSource>> cache_sources_;
+  std::map<std::string, std::shared_ptr<CacheImport>> cache_sources_;
 };
 using BuildContextPtr = std::shared_ptr<BuildContext>;
 

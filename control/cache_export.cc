@@ -112,7 +112,7 @@ StatusOr<BuildResponse> CacheExports::RunOne(const BuildContext& build, const Ou
       }
     }
     solver::StatusLine line(progress, "sending cache export");
-    ASSIGN_OR_RETURN(response, output.exporter->Write(chains, progress, stop));
+    ASSIGN_OR_RETURN(response, output.exporter->Write(chains, build.LayersSeen(), progress, stop));
     return OkStatus();
   };
   RETURN_IF_ERROR(RunInVertex(*build.progress, output.exporter->name(), vertex, work));

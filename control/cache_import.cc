@@ -42,9 +42,9 @@ uint64_t HashImport(const frontend::CacheImport& import) {
   return HashOne(hash ^ HashPair(Fnv64("Attrs"), HashOne(attrs)));
 }
 
-class CacheImport : public solver::CacheSource {
+class OpenedLater : public CacheImport {
  public:
-  CacheImport(frontend::CacheImport import, worker::CacheBackends* backends,
+  OpenedLater(frontend::CacheImport import, worker::CacheBackends* backends,
               std::shared_ptr<ProgressLog> progress)
       : import_(std::move(import)),
         backends_(backends),
@@ -73,6 +73,12 @@ class CacheImport : public solver::CacheSource {
     if (source_ == nullptr) return NotFoundError("not found");
     return source_->Load(result_id, context);
   }
+  void AddSeen(worker::SeenBlobs* seen) override {
+    // Nobody waits here for a source that is slow.
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock || source_ == nullptr || source_->place().empty()) return;
+    (*seen)[source_->place()].insert(source_->listed().begin(), source_->listed().end());
+  }
 
  private:
   Status OpenIn(const std::vector<std::string>& sessions, solver::VertexProgress& progress) {
@@ -91,7 +97,7 @@ class CacheImport : public solver::CacheSource {
   const std::string name_;
   std::mutex mutex_;  // guards opening; afterwards all is read-only
   std::optional<Status> opened_;
-  std::shared_ptr<solver::CacheSource> source_;
+  std::shared_ptr<worker::ImportedCache> source_;
   cache::MemoryKeyIndex none_;
 };
 
@@ -105,10 +111,10 @@ std::string CacheImportName(const frontend::CacheImport& import) {
   return StrCat(import.type, ":", HashImport(import));
 }
 
-std::shared_ptr<solver::CacheSource> NewCacheImport(frontend::CacheImport import,
-                                                    worker::CacheBackends* backends,
-                                                    std::shared_ptr<ProgressLog> progress) {
-  return std::make_shared<CacheImport>(std::move(import), backends, std::move(progress));
+std::shared_ptr<CacheImport> NewCacheImport(frontend::CacheImport import,
+                                            worker::CacheBackends* backends,
+                                            std::shared_ptr<ProgressLog> progress) {
+  return std::make_shared<OpenedLater>(std::move(import), backends, std::move(progress));
 }
 
 }  // namespace kiln::control

@@ -15,11 +15,18 @@ namespace kiln::control {
 // registry's, else the type and a hash of the attributes ("local:1234").
 std::string CacheImportName(const frontend::CacheImport& import);
 
-// Thread-safe. Nothing is asked before Open, which shows "importing cache manifest from
+// An import of one build. Thread-safe.
+class CacheImport : public solver::CacheSource {
+ public:
+  // Adds the layers that it lists; none before Open.
+  virtual void AddSeen(worker::SeenBlobs* seen) = 0;
+};
+
+// Nothing is asked before Open, which shows "importing cache manifest from
 // NAME"; a failure is that vertex's error and leaves the source without keys.
 // `backends` may be null (then every type is unknown) and outlives the source.
-std::shared_ptr<solver::CacheSource> NewCacheImport(frontend::CacheImport import,
-                                                    worker::CacheBackends* backends,
-                                                    std::shared_ptr<ProgressLog> progress);
+std::shared_ptr<CacheImport> NewCacheImport(frontend::CacheImport import,
+                                            worker::CacheBackends* backends,
+                                            std::shared_ptr<ProgressLog> progress);
 
 }  // namespace kiln::control

@@ -3,91 +3,22 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <mutex>
-#include <thread>
-
 #include "base/strings.h"
 #include "oci/manifest.h"
 #include "oci/registry_auth.h"
 #include "oci/registry_hosts.h"
+#include "oci/testing/http_server.h"
 
 namespace kiln::oci {
 namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-using Request = http::request<http::string_body>;
-using Answer = http::response<http::string_body>;
-
-// Serves one request per connection until destroyed; `answer` runs on its thread.
-class Server {
- public:
-  explicit Server(std::function<Answer(const Request&)> answer)
-      : answer_(std::move(answer)),
-        acceptor_(io_, {asio::ip::address_v4::loopback(), 0}),
-        thread_([this] { Run(); }) {}
-  ~Server() {
-    ending_ = true;
-    asio::io_context io;
-    asio::ip::tcp::socket wake(io);
-    boost::system::error_code ignored;
-    wake.connect(acceptor_.local_endpoint(), ignored);
-    thread_.join();
-  }
-  std::string host() const { return StrCat("127.0.0.1:", acceptor_.local_endpoint().port()); }
-  std::vector<std::string> log() {
-    std::lock_guard lock(mutex_);
-    return log_;
-  }
-
- private:
-  void Run() {
-    while (!ending_) {
-      boost::system::error_code error;
-      asio::ip::tcp::socket socket(io_);
-      acceptor_.accept(socket, error);
-      if (error || ending_) continue;
-      beast::flat_buffer buffer;
-      Request request;
-      http::read(socket, buffer, request, error);
-      if (error) continue;
-      {
-        std::lock_guard lock(mutex_);
-        log_.push_back(StrCat(std::string(request.method_string()), " ",
-                              std::string(request.target())));
-      }
-      Answer answer = answer_(request);
-      answer.keep_alive(false);
-      if (!answer.has_content_length()) answer.prepare_payload();
-      http::response_serializer<http::string_body> serializer(answer);
-      if (request.method() == http::verb::head) {
-        http::write_header(socket, serializer, error);
-      } else {
-        http::write(socket, serializer, error);
-      }
-      socket.shutdown(asio::ip::tcp::socket::shutdown_both, error);
-    }
-  }
-  std::function<Answer(const Request&)> answer_;
-  asio::io_context io_;
-  asio::ip::tcp::acceptor acceptor_;
-  std::atomic<bool> ending_ = false;
-  std::mutex mutex_;
-  std::vector<std::string> log_;
-  std::thread thread_;
-};
+using Server = testing::HttpServer;
+using Request = testing::ServedRequest;
+using Answer = testing::ServedAnswer;
 
 Answer Reply(unsigned status, std::string body = "",
              std::map<std::string, std::string> headers = {}) {
-  Answer answer{static_cast<http::status>(status), 11};
-  answer.body() = std::move(body);
-  for (const auto& [name, value] : headers) answer.set(name, value);
-  return answer;
+  return {status, std::move(body), std::move(headers)};
 }
 
 RegistryCall CallFor(const std::string& ref) {
@@ -128,9 +59,9 @@ TEST(Registry, SaysWhatItDialled) {
 TEST(Registry, FetchesATokenAndKeepsIt) {
   std::string self;
   Server server([&](const Request& request) {
-    std::string target(request.target());
+    const std::string& target = request.target;
     if (target.starts_with("/token")) return Reply(200, R"({"token":"T","expires_in":100})");
-    if (request["Authorization"] == "Bearer T") return Reply(200, "blob");
+    if (request.Header("authorization") == "Bearer T") return Reply(200, "blob");
     return Reply(401, "", {{"WWW-Authenticate", StrCat("Bearer realm=\"http://", self,
                                                        "/token\",service=\"s\"")}});
   });
@@ -151,11 +82,11 @@ TEST(Registry, FetchesATokenAndKeepsIt) {
 TEST(Registry, DoesNotSendCredentialsToAnotherHost) {
   std::string leaked = "none";
   Server other([&](const Request& request) {
-    leaked = std::string(request["Authorization"]);
+    leaked = request.Header("authorization");
     return Reply(200, "far");
   });
   Server server([&](const Request& request) {
-    if (request["Authorization"].empty()) {
+    if (request.Header("authorization").empty()) {
       return Reply(401, "", {{"WWW-Authenticate", "Basic realm=x"}});
     }
     return Reply(307, "", {{"Location", StrCat("http://", other.host(), "/data")}});
@@ -209,9 +140,9 @@ TEST(Registry, AsksTheMirrorFirstAndTellsItTheRegistry) {
 TEST(Registry, PushesABlobOnlyIfItIsMissing) {
   std::string received;
   Server server([&](const Request& request) {
-    if (request.method() == http::verb::head) return Reply(received.empty() ? 404 : 200);
-    if (request.method() == http::verb::post) return Reply(202, "", {{"Location", "/up?id=1"}});
-    received = request.body();
+    if (request.method == "HEAD") return Reply(received.empty() ? 404 : 200);
+    if (request.method == "POST") return Reply(202, "", {{"Location", "/up?id=1"}});
+    received = request.body;
     return Reply(201);
   });
   Registry registry({});
@@ -230,10 +161,10 @@ TEST(Registry, TakesABlobFromAnotherRepositoryOfTheRegistryWhereItMay) {
   for (bool may : {true, false}) {
     std::string received;
     Server server([&](const Request& request) {
-      if (request.method() == http::verb::head) return Reply(404);
-      if (request.method() == http::verb::post && may) return Reply(201);
-      if (request.method() == http::verb::post) return Reply(202, "", {{"Location", "/up"}});
-      received = request.body();
+      if (request.method == "HEAD") return Reply(404);
+      if (request.method == "POST" && may) return Reply(201);
+      if (request.method == "POST") return Reply(202, "", {{"Location", "/up"}});
+      received = request.body;
       return Reply(201);
     });
     Registry registry({});

@@ -8,7 +8,8 @@ class InlineCacheExporter : public CacheExporter {
  public:
   std::string name() const override { return "exporting inline cache"; }
   bool is_inline() const override { return true; }
-  StatusOr<CacheAttrs> Write(const cache::CacheChains&, solver::VertexProgress&, std::stop_token) override {
+  StatusOr<CacheAttrs> Write(const cache::CacheChains&, const SeenBlobs&, solver::VertexProgress&,
+                             std::stop_token) override {
     return CacheAttrs();
   }
 };

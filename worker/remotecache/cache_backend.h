@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 
@@ -19,6 +20,10 @@ namespace kiln::worker {
 
 using CacheAttrs = std::map<std::string, std::string>;
 
+// Layers that a build has seen listed in caches, by the place where they lie
+// (CacheOrigin::Opened::place): an export to the same place need not ask for them.
+using SeenBlobs = std::map<std::string, std::set<Digest>>;
+
 // One configured cache export of one build. Used by one thread.
 class CacheExporter {
  public:
@@ -30,7 +35,7 @@ class CacheExporter {
   // Blocks until everything is where it belongs; gives values for the response
   // ("cache.manifest"). Reads lazy layers that the place does not have; results whose
   // layers are gone where they come from are left out.
-  virtual StatusOr<CacheAttrs> Write(const cache::CacheChains& chains,
+  virtual StatusOr<CacheAttrs> Write(const cache::CacheChains& chains, const SeenBlobs& seen,
                                      solver::VertexProgress& progress, std::stop_token stop) = 0;
 };
 

@@ -46,7 +46,7 @@ class DocumentExportTest : public testing::Test {
     recorder->fail = fail;
     exporter = NewDocumentExporter("exporting", *options, std::move(target));
     solver::VertexProgress progress(Digest::Of("v"), sink);
-    return exporter->Write(chains, progress, {});
+    return exporter->Write(chains, seen, progress, {});
   }
   // A blob twice: alone, and on top of another one.
   void Fill() {
@@ -66,6 +66,7 @@ class DocumentExportTest : public testing::Test {
   }
 
   cache::CacheChains chains;
+  SeenBlobs seen;
   NoProgress sink;
   std::unique_ptr<CacheExporter> exporter;
   Recorder* recorder = nullptr;

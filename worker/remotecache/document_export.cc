@@ -58,13 +58,17 @@ class DocumentExporter : public CacheExporter {
 
   std::string name() const override { return name_; }
   cache::CompressionOptions compression() const override { return options_.compression; }
-  StatusOr<CacheAttrs> Write(const cache::CacheChains& chains, solver::VertexProgress& progress,
-                             std::stop_token stop) override;
+  StatusOr<CacheAttrs> Write(const cache::CacheChains& chains, const SeenBlobs& seen,
+                             solver::VertexProgress& progress, std::stop_token stop) override;
 
  private:
-  // Copies what `cache` lists; gives the blobs that are nowhere any more.
+  // Copies what `cache` lists but for `there`; gives the blobs that are nowhere any more.
   StatusOr<std::set<Digest>> WriteLayers(const cache::CacheChains::Marshalled& cache,
+                                         const std::set<Digest>& there,
                                          solver::VertexProgress& progress, std::stop_token stop);
+  // All of `chains`, taking the place's word that it has what is in `there`.
+  StatusOr<CacheAttrs> WriteAll(const cache::CacheChains& chains, const std::set<Digest>& there,
+                                solver::VertexProgress& progress, std::stop_token stop);
   Status WriteLayer(const cache::Layer& layer, cache::BlobSource& from,
                     solver::VertexProgress& progress, std::stop_token stop, bool* lost);
 
@@ -84,11 +88,17 @@ Status DocumentExporter::WriteLayer(const cache::Layer& layer, cache::BlobSource
 }
 
 StatusOr<std::set<Digest>> DocumentExporter::WriteLayers(
-    const cache::CacheChains::Marshalled& cache, solver::VertexProgress& progress,
-    std::stop_token stop) {
+    const cache::CacheChains::Marshalled& cache, const std::set<Digest>& there,
+    solver::VertexProgress& progress, std::stop_token stop) {
   // The same blob may stand on several parents; it is written once.
   std::vector<const std::pair<cache::Layer, std::shared_ptr<cache::BlobSource>>*> layers;
-  for (const auto& [digest, blob] : cache.blobs) layers.push_back(&blob);
+  for (const auto& [digest, blob] : cache.blobs) {
+    if (!there.contains(blob.first.blob.digest)) {
+      layers.push_back(&blob);
+    } else {
+      solver::StatusLine(progress, StrCat("writing layer ", blob.first.blob.digest.text()));
+    }
+  }
   std::atomic<size_t> next = 0;
   std::mutex mutex;
   Status failure;
@@ -114,10 +124,23 @@ StatusOr<std::set<Digest>> DocumentExporter::WriteLayers(
 }
 
 StatusOr<CacheAttrs> DocumentExporter::Write(const cache::CacheChains& chains,
+                                             const SeenBlobs& seen,
                                              solver::VertexProgress& progress,
                                              std::stop_token stop) {
+  auto there = seen.find(target_->place());
+  if (there == seen.end() || there->second.empty()) return WriteAll(chains, {}, progress, stop);
+  StatusOr<CacheAttrs> written = WriteAll(chains, there->second, progress, stop);
+  if (written.ok() || stop.stop_requested()) return written;
+  // The place may have dropped a layer since the build has seen it listed.
+  return WriteAll(chains, {}, progress, stop);
+}
+
+StatusOr<CacheAttrs> DocumentExporter::WriteAll(const cache::CacheChains& chains,
+                                                const std::set<Digest>& there,
+                                                solver::VertexProgress& progress,
+                                                std::stop_token stop) {
   cache::CacheChains::Marshalled cache = chains.Marshal();
-  ASSIGN_OR_RETURN(std::set<Digest> lost, WriteLayers(cache, progress, stop));
+  ASSIGN_OR_RETURN(std::set<Digest> lost, WriteLayers(cache, there, progress, stop));
   if (!lost.empty()) cache = chains.Marshal(lost);
   if (cache.config.layers.empty()) {
     solver::StatusLine(progress, "skipping cache export for empty result");

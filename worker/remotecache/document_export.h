@@ -16,6 +16,8 @@ namespace kiln::worker {
 class BlobTarget {
  public:
   virtual ~BlobTarget() = default;
+  // As CacheOrigin::Opened::place.
+  virtual std::string place() const { return ""; }
   virtual Status PutLayer(const oci::Descriptor& blob, cache::BlobSource& source,
                           std::stop_token stop) = 0;
   virtual Status PutBytes(cache::CachePart part, const oci::Descriptor& blob,

@@ -11,10 +11,12 @@ Status ImportedCache::Open(const std::vector<std::string>& sessions) {
   opened_ = [&]() -> Status {
     ASSIGN_OR_RETURN(CacheOrigin::Opened opened, origin_.open(sessions));
     blobs_ = std::move(opened.blobs);
+    place_ = std::move(opened.place);
     ASSIGN_OR_RETURN(std::vector<cache::CacheDocument> documents,
                      cache::ReadCacheDocuments(*blobs_, opened.root, origin_.on_type));
     for (const cache::CacheDocument& document : documents) {
       RETURN_IF_ERROR(graph_.Add(document, &keys_));
+      for (const auto& [digest, layer] : document.layers) listed_.insert(digest);
     }
     return OkStatus();
   }();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct CacheOrigin {
   struct Opened {
     std::shared_ptr<cache::BlobSource> blobs;
     oci::Descriptor root;  // an index or a manifest
+    std::string place = {};  // "host/repository" if what lies there can be named
   };
   // Blocks; called once.
   std::function<StatusOr<Opened>(const std::vector<std::string>& sessions)> open;
@@ -41,6 +43,9 @@ class ImportedCache : public solver::CacheSource {
   const std::string& name() const override { return origin_.name; }
   Status Open(const std::vector<std::string>& sessions) override;
   cache::KeyIndex& keys() override { return keys_; }
+  // Where it lies ("" if nobody knows), and the layers that it lists. Valid after Open.
+  const std::string& place() const { return place_; }
+  const std::set<Digest>& listed() const { return listed_; }
   StatusOr<std::vector<Loaded>> Load(std::string_view result_id,
                                      solver::JobContext& context) override;
 
@@ -52,6 +57,8 @@ class ImportedCache : public solver::CacheSource {
   std::shared_ptr<cache::BlobSource> blobs_;
   cache::MemoryKeyIndex keys_;
   cache::ImportedGraph graph_;
+  std::string place_;
+  std::set<Digest> listed_;
 };
 
 }  // namespace kiln::worker

@@ -24,6 +24,7 @@ class RegistryTarget : public BlobTarget {
   RegistryTarget(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call)
       : registry_(std::move(registry)), call_(std::move(call)) {}
 
+  std::string place() const override { return call_.ref.Name(); }
   Status PutLayer(const oci::Descriptor& blob, cache::BlobSource& source,
                   std::stop_token stop) override {
     oci::RegistryCall call = call_;
@@ -64,6 +65,7 @@ class RegistryCacheBackend : public CacheBackend {
       own.auth = NewSessionAuth(sessions, ids);
       CacheOrigin::Opened opened;
       ASSIGN_OR_RETURN(opened.root, registry->Resolve(own));
+      opened.place = own.ref.Name();
       opened.blobs = NewRegistryBlobs(registry, std::move(own));
       return opened;
     };
