@@ -111,6 +111,25 @@ class Pump {
 
 }  // namespace
 
+namespace {
+
+// What children get back; "" if nothing was changed. Written once, before threads are made.
+std::string core_filter;
+
+bool WriteProcFile(const std::string& path, std::string_view text) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return fd.valid() && WriteAll(fd.get(), text).ok();
+}
+
+}  // namespace
+
+void KeepMemoryOutOfCores() {
+  constexpr const char* kFilter = "/proc/self/coredump_filter";
+  StatusOr<std::string> before = ReadFile(kFilter);
+  if (!before.ok()) return;  // a kernel without it writes no cores of interest
+  if (WriteProcFile(kFilter, "0")) core_filter = StrCat("0x", *before);
+}
+
 StatusOr<Process> Process::Start(const ProcessOptions& options) {
   Process process;
   int error = Spawn(options, &process.pid_);
@@ -118,6 +137,10 @@ StatusOr<Process> Process::Start(const ProcessOptions& options) {
     return ErrnoStatus(error, StrCat("fork/exec ", options.argv[0]));
   }
   process.pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid_, 0)));
+  if (!core_filter.empty()) {
+    // It may have ended already, or changed its user; then there is nothing to give back.
+    WriteProcFile(StrCat("/proc/", process.pid_, "/coredump_filter"), core_filter);
+  }
   return process;
 }
 

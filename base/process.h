@@ -24,6 +24,11 @@ struct ProcessOptions {
   bool new_session = false;
 };
 
+// Keeps what this process has in memory (secrets of builds among it) out of the cores that
+// the kernel may write of it. Children that are started later get what was there before.
+// Call it early, once. Linux's core(5), coredump_filter.
+void KeepMemoryOutOfCores();
+
 // A started child. The destructor kills and reaps it if it still runs.
 class Process {
  public:

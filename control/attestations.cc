@@ -142,6 +142,9 @@ StatusOr<std::function<StatusOr<std::string>()>> PredicateMaker(
                  .finished = build->Finished(),
                  .compatibility_version = build->request.compatibility_version,
                  .layers = {}};
+    if (own.usage && build->machine != nullptr) {
+      run.machine_usage = worker::exec::MachineJson(build->machine->Samples());
+    }
     if (own.max) RETURN_IF_ERROR(AddLayers(*build, *predicate, reference, &run));
     return predicate->Json(run);
   });

@@ -80,6 +80,7 @@ Build::Build(const Services& services, RequestStore* requests, BuildRequest requ
     : context_(std::make_shared<BuildContext>()) {
   context_->request = std::move(request);
   context_->services = &services;
+  if (services.machine != nullptr) context_->machine = services.machine->Start();
   const BuildRequest& own = this->request();
   auto scope = ProvenanceScope::Top({own.frontend, own.frontend_opts, own.frontend_inputs}, requests);
   bridge_ = std::make_unique<BuildBridge>(context_, std::move(scope),
@@ -159,6 +160,7 @@ Status Build::AddSessionExporters(const frontend::Result& result,
 // The full document, whatever was attested.
 Status Build::NoteProvenance(const frontend::Result& result) {
   PredicateOptions options;
+  options.usage = true;
   options.builder_id = attestations_.builder_id();
   for (const auto& [id, capture] : captures_) {
     const frontend::ReferencePtr& reference = id.empty() ? result.ref : result.refs.at(id);

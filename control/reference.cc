@@ -80,7 +80,8 @@ StatusOr<const solver::EdgeResult*> SolvedReference::Get() {
     result_ = *std::move(result);
     if (build_->services->find_pin) {
       scope_->Record(this, CaptureGraph(edge_, build_->services->find_pin,
-                                       build_->services->find_proxied));
+                                       build_->services->find_proxied,
+                                       build_->services->find_usage));
     }
   }
   return &*result_;

@@ -13,6 +13,7 @@
 #include "solver/op.h"
 #include "solver/scheduler.h"
 #include "worker/client_session.h"
+#include "worker/exec/usage_monitor.h"
 #include "worker/exporter/exporter.h"
 
 namespace pb {
@@ -72,6 +73,8 @@ struct Services {
   // What the source of a vertex turned out to be; may be empty: nothing is known.
   FindPin find_pin = {};
   FindProxied find_proxied = {};      // may be empty, likewise
+  FindUsage find_usage = {};          // likewise
+  worker::exec::MachineMonitor* machine = nullptr;  // may be null: nobody looks
   bool proxy_network = false;         // for all builds
   std::string dockerfile_version = {};  // of the built-in frontend, for provenance
   std::string provenance_env = {};      // JSON object of the daemon's own facts, or ""

@@ -12,6 +12,7 @@
 #include "worker/op/failed_steps.h"
 #include "worker/op/op_deps.h"
 #include "worker/op/proxied_steps.h"
+#include "worker/op/step_usages.h"
 #include "worker/op/source_pins.h"
 #include "worker/exec/runnable_platforms.h"
 #include "worker/source/git/git_source.h"
@@ -30,6 +31,7 @@ struct Worker::State {
   FailedSteps failed_steps;
   SourcePins pins;
   ProxiedSteps proxied;
+  StepUsages usages;
   OpDeps deps;
 
   void AddSource(std::unique_ptr<Source> source) {
@@ -82,6 +84,7 @@ StatusOr<std::unique_ptr<Worker>> Worker::Open(WorkerOptions options) {
   deps.failed_steps = &state->failed_steps;
   deps.pins = &state->pins;
   deps.proxied = &state->proxied;
+  deps.usages = &state->usages;
   deps.platforms = exec::RunnablePlatforms();
   deps.worker_id = options.id;
   deps.temp_dir = temp;
@@ -132,6 +135,7 @@ StatusOr<std::unique_ptr<Container>> Worker::NewContainer(ContainerRequest reque
 CacheMounts& Worker::cache_mounts() { return *state_->cache_mounts; }
 FailedSteps& Worker::failed_steps() { return state_->failed_steps; }
 ProxiedSteps& Worker::proxied_steps() { return state_->proxied; }
+StepUsages& Worker::step_usages() { return state_->usages; }
 void Worker::set_proxy_policies(ProxyPolicySource policies) {
   state_->deps.proxy_policy = std::move(policies);
 }

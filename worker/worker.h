@@ -30,6 +30,7 @@ class CacheMounts;         // worker/op/cache_mounts.h
 class FailedSteps;        // worker/op/failed_steps.h
 class ProxiedSteps;  // worker/op/proxied_steps.h
 class SourcePins;  // worker/op/source_pins.h
+class StepUsages;  // worker/op/step_usages.h
 
 struct WorkerOptions {
   std::string root;                         // state folder of the worker; made if missing
@@ -61,6 +62,8 @@ class Worker : public solver::OpResolver {
   SourcePins& source_pins();
   // What the steps of running builds fetched through the proxy.
   ProxiedSteps& proxied_steps();
+  // What those that ran have used.
+  StepUsages& step_usages();
   // Who is asked what builds, by their ids, think of it. Before the first build.
   void set_proxy_policies(
       std::function<proxy::ProxyPolicy(const std::vector<std::string>& ids)> policies);

@@ -9,6 +9,7 @@
 
 #include "api/tunnel/error_stack.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/strings.h"
 #include "base/user_namespace.h"
 #include "cmd/buildkitd/debug_server.h"
@@ -150,6 +151,8 @@ int Main(int argc, char** argv) {
   if (status.ok()) status = SetUpLog(*line);
   if (status.ok()) {
     line->config.root = AbsolutePath(line->config.root);
+    // Who looks for a fault needs the memory, and has said so.
+    if (!line->config.debug) KeepMemoryOutOfCores();
     status = RunDaemon(line->config, end);
   }
   if (status.ok()) return 0;

@@ -42,6 +42,7 @@
 #include "worker/exporter/image_commit.h"
 #include "worker/exporter/image_push.h"
 #include "worker/op/proxied_steps.h"
+#include "worker/op/step_usages.h"
 #include "worker/op/source_pins.h"
 #include "worker/remotecache/registry_cache.h"
 #include "worker/source/git/ssh_keyscan.h"
@@ -183,6 +184,7 @@ struct Daemon::Graph {
   std::unique_ptr<worker::cdi::CdiDevices> devices;
   std::unique_ptr<worker::exec::ContainerRuntime> runtime;  // until the worker has it
   std::unique_ptr<worker::Worker> worker;
+  worker::exec::MachineMonitor machine;
   std::unique_ptr<worker::ExporterTable> exporters;
   std::unique_ptr<worker::CacheBackends> caches;
   std::unique_ptr<JobPool> exec_pool, network_pool, disk_pool;
@@ -390,6 +392,11 @@ void Daemon::Graph::StartControl(const Config& config, api::WorkerFacts facts) {
     return control::PinnedSource{std::move(found->pin), std::move(found->url)};
   };
   services.find_proxied = [this](const Digest& vertex) { return FindProxied(*worker, vertex); };
+  services.find_usage = [this](const Digest& vertex) -> std::optional<std::string> {
+    auto usage = worker->step_usages().Find(vertex);
+    return usage ? std::optional(worker::exec::UsageJson(**usage)) : std::nullopt;
+  };
+  services.machine = &machine;
   services.proxy_network = config.proxy_network;
   services.check_policy = [this](const control::PolicyQuery& query) {
     return api::CheckSourcePolicy(sessions, query);

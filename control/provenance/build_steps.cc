@@ -37,7 +37,8 @@ StatusOr<std::vector<std::string>> Order(const Ops& ops, const std::string& last
   return order;
 }
 
-std::string StepJson(const pb::Op& op, int index, const std::map<std::string, int>& indexes) {
+std::string StepJson(const pb::Op& op, int index, const std::map<std::string, int>& indexes,
+                     const std::string* usage) {
   std::vector<std::string> inputs;
   for (const pb::Input& input : op.inputs()) {
     inputs.push_back(StrCat("step", indexes.at(input.digest()), ":", input.index()));
@@ -48,6 +49,7 @@ std::string StepJson(const pb::Op& op, int index, const std::map<std::string, in
   step.String("id", StrCat("step", index));
   step.Raw("op", llb::OpJson(bare));
   step.OmitArray("inputs", inputs);
+  if (usage != nullptr) step.Raw("resourceUsage", *usage);
   return step.Finish();
 }
 
@@ -59,7 +61,8 @@ std::string BuildSteps::DigestMapping() const {
   return mapping.Finish();
 }
 
-StatusOr<BuildSteps> MakeBuildSteps(const pb::Definition& definition) {
+StatusOr<BuildSteps> MakeBuildSteps(const pb::Definition& definition,
+                                    const std::map<std::string, std::string>& usage) {
   BuildSteps steps;
   if (definition.def_size() == 0) return steps;
   Ops ops;
@@ -86,7 +89,9 @@ StatusOr<BuildSteps> MakeBuildSteps(const pb::Definition& definition) {
   }
   for (const std::string& digest : order) {
     steps.json += steps.json.empty() ? "[" : ",";
-    steps.json += StepJson(ops.at(digest), steps.index.at(digest), steps.index);
+    auto used = usage.find(digest);
+    steps.json += StepJson(ops.at(digest), steps.index.at(digest), steps.index,
+                           used == usage.end() ? nullptr : &used->second);
   }
   steps.json += "]";
   return steps;

@@ -20,7 +20,9 @@ struct BuildSteps {
   std::string DigestMapping() const;
 };
 
-// Inputs come before what uses them. UNKNOWN for definitions that do not decode.
-StatusOr<BuildSteps> MakeBuildSteps(const pb::Definition& definition);
+// Inputs come before what uses them. `usage` has JSON of what steps used, by digest. UNKNOWN
+// for definitions that do not decode.
+StatusOr<BuildSteps> MakeBuildSteps(const pb::Definition& definition,
+                                    const std::map<std::string, std::string>& usage = {});
 
 }  // namespace kiln::control

@@ -197,6 +197,7 @@ void Capture::Merge(const Capture& other) {
   incomplete_materials = incomplete_materials || other.incomplete_materials;
   proxy_network = proxy_network || other.proxy_network;
   proxy_gaps.insert(proxy_gaps.end(), other.proxy_gaps.begin(), other.proxy_gaps.end());
+  usage.insert(other.usage.begin(), other.usage.end());
 }
 
 Status Capture::OptimizeImages() {
@@ -239,7 +240,7 @@ void Capture::Sort() {
 }
 
 Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin,
-                     const FindProxied& find_proxied) {
+                     const FindProxied& find_proxied, const FindUsage& find_usage) {
   Capture capture;
   if (edge.vertex == nullptr) return capture;
   std::unordered_set<const llb::Vertex*> seen;
@@ -256,6 +257,9 @@ Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin,
     if (op.has_exec()) {
       CaptureExec(op.exec(), &capture);
       CaptureProxied(*vertex, find_proxied, &capture);
+      if (auto usage = find_usage ? find_usage(vertex->digest) : std::nullopt) {
+        capture.usage[vertex->digest.text()] = *std::move(usage);
+      }
     }
     if (op.has_build()) capture.incomplete_materials = true;  // what it brought in is not known
     for (auto input = vertex->inputs.rbegin(); input != vertex->inputs.rend(); ++input) {

@@ -96,6 +96,7 @@ struct Capture {
   bool incomplete_materials = false;
   bool proxy_network = false;            // some step reached the network by the proxy only
   std::vector<ProxyGapUse> proxy_gaps;
+  std::map<std::string, std::string> usage;  // digest of a step that ran to JSON: what it used
 
   void AddImage(const ImageUse& image);
   void AddBlob(const BlobUse& blob);
@@ -125,10 +126,13 @@ struct ProxiedStep {
 };
 using FindProxied = std::function<std::optional<ProxiedStep>(const Digest& vertex)>;
 
-// Of all steps that lead to `edge`. Sources without a pin are left out. `find_proxied` may be
-// empty.
+// JSON of what a step that ran has used.
+using FindUsage = std::function<std::optional<std::string>(const Digest& vertex)>;
+
+// Of all steps that lead to `edge`. Sources without a pin are left out. `find_proxied` and
+// `find_usage` may be empty.
 Capture CaptureGraph(const llb::Edge& edge, const FindPin& find_pin,
-                     const FindProxied& find_proxied);
+                     const FindProxied& find_proxied, const FindUsage& find_usage);
 
 // Arguments of a frontend that belong into provenance; credentials in addresses are hidden.
 std::map<std::string, std::string> FilterArgs(const std::map<std::string, std::string>& opts);

@@ -304,6 +304,8 @@ StatusOr<PredicateOptions> ParsePredicateOptions(const std::map<std::string, std
     }
   }
   RETURN_IF_ERROR(flag("complete-materials", &options.complete_materials));
+  auto usage = attrs.find("capture-usage");
+  options.usage = usage != attrs.end() && ParseBool(usage->second, &options.usage) && options.usage;
   if (auto id = attrs.find("builder-id"); id != attrs.end()) options.builder_id = id->second;
   return options;
 }
@@ -339,7 +341,8 @@ StatusOr<std::shared_ptr<const Predicate>> Predicate::Make(
   if (!options.max) {
     if (Scrub(&made->request_)) made->request_complete_ = false;
   } else if (definition != nullptr) {
-    ASSIGN_OR_RETURN(BuildSteps steps, MakeBuildSteps(*definition));
+    static const std::map<std::string, std::string> kNoUsage;
+    ASSIGN_OR_RETURN(BuildSteps steps, MakeBuildSteps(*definition, options.usage ? capture.usage : kNoUsage));
     GoJsonObject config;
     if (!steps.json.empty()) {
       config.Raw("llbDefinition", steps.json);
@@ -364,6 +367,7 @@ std::string Predicate::Metadata(const RunFacts& run) const {
   OmitMap("vcs", vcs_, &out);
   if (!source_.empty()) out.Raw("source", source_);
   if (!run.layers.empty()) out.Raw("layers", LayersJson(run.layers));
+  if (!run.machine_usage.empty()) out.Raw("sysUsage", run.machine_usage);
   if (capture_.proxy_network) out.Raw("network", NetworkJson(capture_.proxy_gaps));
   return out.Finish();
 }

@@ -22,6 +22,7 @@ struct PredicateOptions {
   bool max = true;               // with the definition, its sources and layers
   bool reproducible = false;
   bool complete_materials = false;  // refuse if they are not
+  bool usage = false;               // what steps and the machine used meanwhile
   std::string builder_id = {};
   std::string dockerfile_version = {};   // of the built-in frontend
   std::string custom_env = {};           // JSON object of the daemon's own facts; may be empty
@@ -38,6 +39,7 @@ struct RunFacts {
   int compatibility_version = 0;
   // "step3:0" → chains of layers.
   std::map<std::string, std::vector<std::vector<oci::Descriptor>>> layers;
+  std::string machine_usage = {};  // JSON array of samples, "" without any
 };
 
 // Immutable; Json may be called from any thread.

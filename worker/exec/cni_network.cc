@@ -46,6 +46,16 @@ class CniLease : public NetworkLease {
   // An earlier process made it.
   void TakeOver() { joined_ = true; }
   NetworkNamespace network() const override { return {.host = false, .path = sandbox_.path}; }
+  std::optional<Counters> Traffic() const override {
+    StatusOr<UniqueFd> ns = OpenFile(sandbox_.path, O_RDONLY | O_CLOEXEC);
+    if (!ns.ok()) return std::nullopt;
+    std::string devices;
+    Status read = netns::RunIn(ns->get(), [&]() -> Status {
+      ASSIGN_OR_RETURN(devices, ReadFile("/proc/thread-self/net/dev"));
+      return OkStatus();
+    });
+    return read.ok() ? std::optional(HostTraffic(devices)) : std::nullopt;
+  }
 
  private:
   std::shared_ptr<const CniPlugins> plugins_;

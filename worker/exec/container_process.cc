@@ -75,6 +75,7 @@ class RuntimeLoop {
                                      "--log-format", "json"};
     if (call_.process_file.empty()) {
       argv.insert(argv.end(), {"run", "--bundle", call_.bundle});
+      if (call_.cgroup != nullptr) argv.push_back("--keep");
     } else {
       argv.insert(argv.end(), {"exec", "--process", call_.process_file});
     }

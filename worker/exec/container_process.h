@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "worker/exec/executor.h"
+#include "worker/exec/step_cgroup.h"
 #include "worker/exec/step_limit.h"
 
 namespace kiln::worker::exec {
@@ -19,11 +20,17 @@ struct RuntimeCall {
   std::string process_file = {};   // set: this process is started in the running container
   const Attachment* attachment = nullptr;  // set: no output comes
   bool terminal = false;           // the attachment's descriptors are a terminal
+  // Where the container's processes are counted; null: nobody wants to know. `on_end` is
+  // called when they have ended and the cgroup is still there, by runtimes that can.
+  const StepCgroup* cgroup = nullptr;
+  std::function<void()> on_end = {};
+  bool hooks = false;              // its spec has hooks that the runtime must run in the end
 };
 
 struct RuntimeExit {
   int code = 0;
   bool stopped = false;  // the stop token fired while it ran
+  bool removed = false;  // nothing is left of the container
 };
 
 // Blocks until the runtime has ended and every writer of its output is gone. On a

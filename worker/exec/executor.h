@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "cache/mount.h"
 #include "worker/cdi/cdi_devices.h"
+#include "worker/exec/step_usage.h"
 
 namespace kiln::worker::proxy {
 struct ProxyConfig;  // worker/proxy/proxy_config.h
@@ -90,8 +91,11 @@ struct ProcessMeta {
   bool insecure = false;
   bool remove_stubs_recursive = false;
   bool tty = false;                        // a terminal; only for attached processes
+  bool secret_env = false;                 // `env` has secrets: it is written to no disk
   std::vector<int> valid_exit_codes = {};  // empty: only 0
   std::vector<cdi::DeviceRequest> devices = {};  // as granted
+  // Told once, when the process has ended, where the machine counts what a step uses.
+  std::function<void(StepUsage)> on_usage = {};
 };
 
 // A mount of the container, made when the container is.

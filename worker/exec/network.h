@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
 #include "worker/exec/executor.h"
 #include "worker/exec/runtime_spec.h"
+#include "worker/exec/step_usage.h"
 
 namespace kiln::worker::exec {
 
@@ -15,6 +17,8 @@ class NetworkLease {
  public:
   virtual ~NetworkLease() = default;
   virtual NetworkNamespace network() const = 0;
+  // What went over the host's end of its link since the step has it; nothing if nobody counts.
+  virtual std::optional<Counters> Traffic() const { return std::nullopt; }
 };
 
 // Thread-safe. Blocking.

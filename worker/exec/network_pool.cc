@@ -8,13 +8,19 @@ namespace kiln::worker::exec {
 class NetworkPool::Lease : public NetworkLease {
  public:
   Lease(NetworkPool& pool, std::unique_ptr<NetworkLease> lease)
-      : pool_(pool), lease_(std::move(lease)) {}
+      : pool_(pool), lease_(std::move(lease)), before_(lease_->Traffic()) {}
   ~Lease() override { pool_.Put(std::move(lease_)); }
   NetworkNamespace network() const override { return lease_->network(); }
+  std::optional<Counters> Traffic() const override {
+    std::optional<Counters> now = lease_->Traffic();
+    if (!now || !before_) return std::nullopt;
+    return TrafficSince(*before_, *now);
+  }
 
  private:
   NetworkPool& pool_;
   std::unique_ptr<NetworkLease> lease_;
+  const std::optional<Counters> before_;  // of the steps that had it earlier
 };
 
 NetworkPool::NetworkPool(size_t target, Make make, std::chrono::milliseconds grace)

@@ -1,9 +1,11 @@
 // The executor over runc: one bundle per step under <root>/<id>.
 //
 // The folder is made before anything is mounted in it, so that the next start
-// finds and removes what a crash left. `runc run` goes without --keep: it then
-// removes the container itself, which saves a second start of runc per step.
+// finds and removes what a crash left. `runc run` goes with --keep where the step's
+// cgroup is to be read in the end; what then stays of the container (cgroup, state) is
+// removed here, which saves a second start of runc per step.
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +38,8 @@
 #include "worker/exec/running_containers.h"
 #include "worker/exec/runtime_check.h"
 #include "worker/exec/runtime_spec.h"
+#include "worker/exec/step_cgroup.h"
+#include "worker/exec/usage_monitor.h"
 #include "worker/proxy/proxy_config.h"
 
 namespace kiln::worker::exec {
@@ -95,13 +99,14 @@ Status MakeWorkingDir(const RootedTree& tree, const std::string& cwd, const Cont
 }
 
 // Why the step failed, with its exit code as typed detail; OK if the code is a valid one.
-Status ExitStatus(const RuntimeExit& exit, const std::vector<int>& valid) {
+Status ExitStatus(const RuntimeExit& exit, const std::vector<int>& valid,
+                  const std::optional<OomKill>& oom = {}) {
   bool ok = valid.empty() ? exit.code == 0
                           : std::find(valid.begin(), valid.end(), exit.code) != valid.end();
   if (ok && !exit.stopped) {
     return OkStatus();
   }
-  std::string text = StrCat("exit code: ", exit.code);
+  std::string text = oom ? OomText(*oom) : StrCat("exit code: ", exit.code);
   if (exit.stopped) text += ": context canceled: context canceled";
   Status status(exit.stopped ? StatusCode::kCancelled : StatusCode::kUnknown, std::move(text));
   // ExitMessage{uint32 Code = 1}: one varint.
@@ -113,6 +118,22 @@ Status ExitStatus(const RuntimeExit& exit, const std::vector<int>& valid) {
   }
   status.AddDetail(kExitMessageUrl, std::move(bytes));
   return Traced(std::move(status));
+}
+
+// A file of the bundle for the runtime. One with secrets is a link to memory of this
+// process (the result), which goes with it, however that ends.
+StatusOr<UniqueFd> WriteForRuntime(const std::string& path, std::string_view text, bool secret) {
+  if (!secret) {
+    ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    RETURN_IF_ERROR(WriteAll(file.get(), text));
+    return UniqueFd();
+  }
+  UniqueFd memory(::memfd_create("kiln-spec", MFD_CLOEXEC));
+  if (!memory.valid()) return ErrnoStatus(errno, "memfd_create");
+  RETURN_IF_ERROR(WriteAll(memory.get(), text));
+  const std::string target = StrCat("/proc/", ::getpid(), "/fd/", memory.get());
+  if (::symlink(target.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "symlink " + path);
+  return memory;
 }
 
 bool IsPlainId(std::string_view id) {
@@ -166,6 +187,7 @@ class BundleExecutor : public Executor {
     std::string id;
     const OutputFn* output = nullptr;
     const Attachment* attachment = nullptr;
+    NetworkCountersFn traffic = {};
   };
 
   Status RunAs(const RunMode& mode, const ContainerMount& root,
@@ -208,12 +230,14 @@ class BundleExecutor : public Executor {
     input.hosts_file = hosts;
     input.resolv_conf = resolv_conf;
     input.network = network.network();
+    RunMode own = mode;
+    own.traffic = [&network] { return network.Traffic(); };
     if (proxied == nullptr) {
-      return RunInBundle(*bundle, tree, mounts, std::move(input), mode, std::move(stop));
+      return RunInBundle(*bundle, tree, mounts, std::move(input), own, std::move(stop));
     }
     std::vector<ContainerMount> all = mounts;
     RETURN_IF_ERROR(proxied->MakeTrusted(tree, bundle->path(), &all));
-    Status status = RunInBundle(*bundle, tree, all, std::move(input), mode, std::move(stop));
+    Status status = RunInBundle(*bundle, tree, all, std::move(input), own, std::move(stop));
     proxied->EndTrust();
     return status;
   }
@@ -221,7 +245,11 @@ class BundleExecutor : public Executor {
   Status ExecIn(const std::string& id, const ProcessMeta& meta, const Attachment& attachment,
                 std::stop_token stop) {
     ASSIGN_OR_RETURN(std::string bundle, running_.WaitFor(id, stop));
-    ASSIGN_OR_RETURN(std::string spec, ReadFile(JoinPath(bundle, "config.json")));
+    const std::string config = JoinPath(bundle, "config.json");
+    ASSIGN_OR_RETURN(std::string spec, ReadFile(config));
+    // The container's own environment may come along.
+    char link[PATH_MAX];
+    const bool secret = meta.secret_env || ::readlink(config.c_str(), link, sizeof link) > 0;
     std::optional<ContainerUser> user;
     if (!meta.user.empty()) {
       ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(JoinPath(bundle, "rootfs")));
@@ -236,7 +264,8 @@ class BundleExecutor : public Executor {
                      .process_file = base + ".json",
                      .attachment = &attachment,
                      .terminal = meta.tty};
-    RETURN_IF_ERROR(WriteFileAtomic(call.process_file, process));
+    ASSIGN_OR_RETURN(UniqueFd memory,
+                     WriteForRuntime(call.process_file, process, secret));
     StatusOr<RuntimeExit> exit = runtime_->Run(call, {}, std::move(stop));
     ::unlink(call.process_file.c_str());
     ::unlink(call.pid_file.c_str());
@@ -319,23 +348,46 @@ class BundleExecutor : public Executor {
     }
     input.mounts = made.spec();
     RETURN_IF_ERROR(MakeWorkingDir(tree, input.meta->cwd, input.user));
-    ASSIGN_OR_RETURN(UniqueFd config, OpenFile(JoinPath(bundle.path(), "config.json"),
-                                               O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
-    RETURN_IF_ERROR(WriteAll(config.get(), MakeRuntimeSpec(input)));
-    config.Reset();
+    ASSIGN_OR_RETURN(UniqueFd memory,
+                     WriteForRuntime(JoinPath(bundle.path(), "config.json"),
+                                     MakeRuntimeSpec(input), input.meta->secret_env));
     RuntimeCall call{.binary = {}, .bundle = bundle.path(), .id = input.id};
     call.terminal = input.meta->tty;
     call.attachment = mode.attachment;
     call.pid_file = JoinPath(bundle.path(), kPidFile);
+    call.hooks = input.edits != nullptr;
+    return RunCounted(input, std::move(call), mode, std::move(stop));
+  }
+
+  Status RunCounted(const SpecInput& input, RuntimeCall call, const RunMode& mode,
+                    std::stop_token stop) {
+    std::optional<UsageMonitor::Record> record;
+    std::optional<OomKill> oom;
+    if (CanCount(input)) {
+      record.emplace(monitor_, CgroupsPath(input), mode.traffic);
+      call.cgroup = &record->cgroup();
+      call.on_end = [&] {
+        StepUsage usage = record->Finish();
+        oom = record->cgroup().Oom();
+        if (input.meta->on_usage) input.meta->on_usage(std::move(usage));
+      };
+    }
     static const OutputFn kNoOutput;
     StatusOr<RuntimeExit> exit =
         runtime_->Run(call, mode.output == nullptr ? kNoOutput : *mode.output, std::move(stop));
-    if (!exit.ok() || exit->stopped || exit->code >= 128) {
+    if (!exit.ok() || ((exit->stopped || exit->code >= 128) && !exit->removed)) {
       // The runtime may have died before it could clean up.
       runtime_->Delete(input.id);
     }
     RETURN_IF_ERROR(exit.status());
-    return ExitStatus(*exit, input.meta->valid_exit_codes);
+    return ExitStatus(*exit, input.meta->valid_exit_codes, oom);
+  }
+
+  // In a user namespace cgroups and the runtime's state lie elsewhere; without a pid
+  // namespace only the runtime knows how to end what a step leaves running.
+  bool CanCount(const SpecInput& input) const {
+    return !cgroups_.empty() && !facts_.in_user_namespace && !options_.no_process_sandbox &&
+           CgroupsPath(input).starts_with('/');
   }
 
   ExecutorOptions options_;
@@ -343,6 +395,8 @@ class BundleExecutor : public Executor {
   HostFacts facts_;
   std::unique_ptr<NetworkProvider> default_network_;
   const char* spec_version_;
+  const CgroupMounts cgroups_ = FindCgroupMounts(ReadFile("/proc/self/mountinfo").value_or(""));
+  UsageMonitor monitor_{cgroups_};
   std::unique_ptr<NetworkProvider> host_network_ = MakeHostNetwork();
   std::unique_ptr<NetworkProvider> no_network_ = MakeNoNetwork();
   proxy::ProxyNetwork proxy_;
@@ -357,15 +411,29 @@ class Runc : public ContainerRuntime {
                             std::stop_token stop) override {
     RuntimeCall own = call;
     own.binary = binary_;
+    if (!IsRunc(binary_)) own.cgroup = nullptr;
     // What is attached to somebody, or to a container, does not come in dozens.
     StatusOr<RuntimeExit> exit = RunContainer(own, output, std::move(stop),
                                               call.attachment == nullptr ? &starting_ : nullptr);
+    if (own.cgroup != nullptr) {
+      call.on_end();
+      if (exit.ok()) exit->removed = Remove(own);
+    }
     if (exit.ok() && exit->code != 0 && !exit->stopped && !IsRunc(binary_)) TellError(call, output);
     return exit;
   }
   void Delete(const std::string& id) override { DeleteContainer(binary_, id); }
 
  private:
+  // A stopped container as `runc delete` would remove it, without starting one.
+  bool Remove(const RuntimeCall& call) {
+    const std::string state = JoinPath("/run/runc", call.id);
+    if (call.hooks || !call.cgroup->Remove() || !RemoveAll(state).ok()) {
+      DeleteContainer(binary_, call.id);
+    }
+    return true;
+  }
+
   // Others than runc write what went wrong only where nobody looks.
   void TellError(const RuntimeCall& call, const OutputFn& output) const {
     const std::string error = LastRuntimeError(JoinPath(call.bundle, "log.json"));

@@ -199,6 +199,7 @@ StatusOr<std::shared_ptr<ContainerProcess>> Container::Start(const ProcessReques
   AddDefault("PATH", state_->request.os == "windows" ? kWindowsPath : kDefaultPath, &meta.env);
   if (request.tty) AddDefault("TERM", "xterm", &meta.env);
   RETURN_IF_ERROR(AddSecrets(request, &meta.env));
+  meta.secret_env = !request.secret_env.empty();
   RETURN_IF_ERROR(process->OpenStdio(request));
   {
     std::lock_guard lock(state_->mutex);

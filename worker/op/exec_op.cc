@@ -15,6 +15,7 @@
 #include "worker/op/log_streams.h"
 #include "worker/op/op_deps.h"
 #include "worker/op/proxied_steps.h"
+#include "worker/op/step_usages.h"
 #include "worker/op/step_mounts.h"
 
 namespace kiln::worker {
@@ -75,6 +76,7 @@ class ExecOp : public solver::Op {
       : deps_(deps), vertex_(std::move(vertex)), op_(vertex_->op->exec()) {}
   ~ExecOp() override {
     if (vertex_->proxy_network) deps_.proxied->Drop(vertex_->digest, this);
+    deps_.usages->Drop(vertex_->digest, this);
   }
 
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int, solver::JobContext&) override {
@@ -99,7 +101,12 @@ class ExecOp : public solver::Op {
     std::vector<exec::ContainerMount> all = mounts.mounts();
     RETURN_IF_ERROR(AddEmulator(&meta, &all));
     RETURN_IF_ERROR(AddSecretEnv(context, &meta.env));
+    meta.secret_env = op_.secretenv_size() > 0;
     if (vertex_->proxy_network) meta.proxy = Proxy(context);
+    meta.on_usage = [this](exec::StepUsage usage) {
+      deps_.usages->Set(vertex_->digest, this,
+                        std::make_shared<const exec::StepUsage>(std::move(usage)));
+    };
     Status status = RunLogged(mounts.root(), all, meta, context);
     if (!status.ok()) return WithTrees(std::move(status), inputs, mounts, context);
     return mounts.Commit();

@@ -22,6 +22,7 @@ class CacheMounts;
 class FailedSteps;
 class ProxiedSteps;
 class SourcePins;
+class StepUsages;
 
 // What the builds of these ids think of requests through the proxy.
 using ProxyPolicySource = std::function<proxy::ProxyPolicy(const std::vector<std::string>& ids)>;
@@ -35,6 +36,7 @@ struct OpDeps {
   FailedSteps* failed_steps = nullptr;
   SourcePins* pins = nullptr;
   ProxiedSteps* proxied = nullptr;
+  StepUsages* usages = nullptr;
   ProxyPolicySource proxy_policy;
   std::function<Source*(std::string_view scheme)> find_source;
   std::vector<Platform> platforms;  // whose programs the kernel runs
