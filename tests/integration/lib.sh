@@ -31,7 +31,7 @@ count() { grep -cF -- "$2" "$1" || true; }
 
 daemon_start() {
   "$BUILDKITD" --root "$ROOT" --addr "$BUILDKIT_HOST" --oci-worker=true --containerd-worker=false \
-    --oci-worker-net=host "$@" >>"$W/buildkitd.log" 2>&1 &
+    --oci-worker-net="${NET:-host}" "$@" >>"$W/buildkitd.log" 2>&1 &
   daemon_pid=$!
   wait_for 20 "$BUILDCTL" debug workers >"$W/workers" 2>/dev/null || { cat "$W/buildkitd.log" >&2; fail "the daemon does not answer"; }
 }
