@@ -40,8 +40,7 @@ StatusOr<UnpackedLayer> Unpack(const BlobReader& blob, const UnpackTarget& targe
   options.user_xattr = target.user_xattr;
   options.stop = stop;
   // Decompression runs ahead of the writing of files.
-  oci::ReadFn tar = oci::ReadAhead(
-      oci::DecompressWhole(Stoppable(ReadBlobFn(blob, UINT64_MAX), stop), blob.size()));
+  oci::ReadFn tar = oci::ReadAhead(oci::Decompress(ReadBlobFn(blob, UINT64_MAX)));
   StatusOr<oci::AppliedLayer> applied = oci::ApplyLayer(tar, target.dir, options);
   bool missed_link = !applied.ok() && IsNotFound(applied.status()) && target.parents.empty();
   if (missed_link && !target.whole) return UnpackedLayer{{}, true};

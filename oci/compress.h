@@ -41,9 +41,6 @@ int DeflateLevel(std::optional<int> level);
 
 // Decompresses whatever `in` holds. Errors are DATA_LOSS.
 ReadFn Decompress(ReadFn in);
-// The same for an input of `size` bytes. Is faster for gzip streams that fit into memory,
-// of which all calls together take no more than 256 MiB (on small machines less).
-ReadFn DecompressWhole(ReadFn in, uint64_t size);
 // Runs `in` on a thread of its own, some buffers ahead of the reader. The thread ends
 // when the ReadFn is dropped, after the read in progress.
 ReadFn ReadAhead(ReadFn in, size_t buffer_bytes = 256 << 10, int buffers = 4);

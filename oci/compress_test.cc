@@ -1,12 +1,6 @@
 #include "oci/compress.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
-
-#include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <thread>
 
 namespace kiln::oci {
 namespace {
@@ -39,9 +33,6 @@ TEST_P(EachCompression, ComesBackWhole) {
     StatusOr<std::string> back = ReadAll(Decompress(ReadFrom(packed)), text.size() + 1);
     ASSERT_TRUE(back.ok()) << back.status();
     EXPECT_TRUE(*back == text) << size;
-    back = ReadAll(DecompressWhole(ReadFrom(packed), packed.size()), text.size() + 1);
-    ASSERT_TRUE(back.ok()) << back.status();
-    EXPECT_TRUE(*back == text) << size;
   }
 }
 
@@ -63,68 +54,7 @@ TEST(Decompress, SaysWhenTheStreamIsCutOffOrDamaged) {
     damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x55);
     EXPECT_EQ(ReadAll(Decompress(ReadFrom(damaged)), 1 << 20).status().code(),
               StatusCode::kDataLoss);
-    for (const std::string& bad : {cut, damaged}) {
-      EXPECT_EQ(ReadAll(DecompressWhole(ReadFrom(bad), bad.size()), 1 << 20).status().message(),
-                ReadAll(Decompress(ReadFrom(bad)), 1 << 20).status().message());
-    }
-    // The peer sends less, or more, than it said.
-    EXPECT_EQ(ReadAll(DecompressWhole(ReadFrom(cut), packed.size()), 1 << 20).status().message(),
-              "unexpected EOF");
   }
-}
-
-// One member, as gzip(1) makes it.
-std::string OneMember(std::string_view text) {
-  std::string out(text.size() + (1 << 16), '\0');
-  z_stream stream{};
-  EXPECT_EQ(::deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(::deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  ::deflateEnd(&stream);
-  return out;
-}
-
-TEST(DecompressWhole, TakesMembersOfAnyLength) {
-  std::string text = Sample(9'000'000);
-  std::string small = Sample(10);
-  // The last length is no measure for those before it.
-  for (const std::string& packed :
-       {OneMember(text), OneMember(text) + OneMember(small), OneMember(small) + OneMember(text),
-        OneMember(small) + OneMember("") + OneMember(small)}) {
-    std::string expected = ReadAll(Decompress(ReadFrom(packed)), 20 << 20).value_or("none");
-    EXPECT_TRUE(ReadAll(DecompressWhole(ReadFrom(packed), packed.size()), 20 << 20)
-                    .value_or("") == expected);
-  }
-  std::string garbage = OneMember(text) + "garbage";
-  EXPECT_EQ(ReadAll(DecompressWhole(ReadFrom(garbage), garbage.size()), 20 << 20).status().message(),
-            ReadAll(Decompress(ReadFrom(garbage)), 20 << 20).status().message());
-}
-
-TEST(DecompressWhole, DoesNotWaitForSlowInput) {
-  std::string text = Sample(3'000'000);
-  std::string packed = OneMember(text);
-  size_t given = 0;
-  bool asked_for_all = false;
-  ReadFn slow = [&](std::span<char> out) -> StatusOr<size_t> {
-    asked_for_all = given == packed.size();
-    if (given > 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
-    size_t count = std::min({out.size(), packed.size() - given, packed.size() / 3 + 1});
-    std::memcpy(out.data(), packed.data() + given, count);
-    given += count;
-    return count;
-  };
-  ReadFn reader = DecompressWhole(slow, packed.size());
-  std::string buffer(1000, '\0');
-  size_t first = reader(buffer).value_or(0);
-  EXPECT_GT(first, 0u);
-  EXPECT_FALSE(asked_for_all);
-  EXPECT_LT(given, packed.size());
-  std::string rest = ReadAll(reader, 4 << 20).value_or("");
-  EXPECT_TRUE(buffer.substr(0, first) + rest == text);
 }
 
 TEST(ReadAhead, PassesBytesAndErrorsOn) {
