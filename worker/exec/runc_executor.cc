@@ -411,15 +411,24 @@ class Runc : public ContainerRuntime {
                             std::stop_token stop) override {
     RuntimeCall own = call;
     own.binary = binary_;
-    if (!IsRunc(binary_)) own.cgroup = nullptr;
+    const bool runc = IsRunc(binary_);
+    if (!runc) own.cgroup = nullptr;
+    std::string said;  // the end of what came on stderr
+    OutputFn watched = [&](int stream, std::string_view bytes) {
+      constexpr size_t kTail = 4096;
+      if (stream == 2) said.append(bytes);
+      if (said.size() > 2 * kTail) said.erase(0, said.size() - kTail);
+      output(stream, bytes);
+    };
+    const bool watch = !runc && call.attachment == nullptr && output;
     // What is attached to somebody, or to a container, does not come in dozens.
-    StatusOr<RuntimeExit> exit = RunContainer(own, output, std::move(stop),
+    StatusOr<RuntimeExit> exit = RunContainer(own, watch ? watched : output, std::move(stop),
                                               call.attachment == nullptr ? &starting_ : nullptr);
     if (own.cgroup != nullptr) {
       call.on_end();
       if (exit.ok()) exit->removed = Remove(own);
     }
-    if (exit.ok() && exit->code != 0 && !exit->stopped && !IsRunc(binary_)) TellError(call, output);
+    if (exit.ok() && exit->code != 0 && !exit->stopped && !runc) TellError(call, said, output);
     return exit;
   }
   void Delete(const std::string& id) override { DeleteContainer(binary_, id); }
@@ -434,10 +443,10 @@ class Runc : public ContainerRuntime {
     return true;
   }
 
-  // Others than runc write what went wrong only where nobody looks.
-  void TellError(const RuntimeCall& call, const OutputFn& output) const {
+  // Some others than runc write what went wrong only where nobody looks.
+  void TellError(const RuntimeCall& call, std::string_view said, const OutputFn& output) const {
     const std::string error = LastRuntimeError(JoinPath(call.bundle, "log.json"));
-    if (error.empty()) return;
+    if (error.empty() || Contains(said, error)) return;
     log::Error(StrCat(binary_, ": ", error));
     if (call.attachment == nullptr && output) output(2, StrCat(BaseName(binary_), ": ", error, "\n"));
   }

@@ -37,6 +37,6 @@ if command -v crun >/dev/null; then
   daemon_start --oci-worker-binary crun
   if ! build --no-cache 2>"$W/log"; then
     has "$W/buildkitd.log" "the runtime crun cannot run steps on this machine: "
-    has "$W/log" "crun: "
+    has "$W/log" "$(sed -n 's/.*the runtime crun cannot run steps on this machine: \([^"\]*\).*/\1/p' "$W/buildkitd.log" | head -1)"
   fi
 fi
