@@ -184,7 +184,9 @@ void Apply(EdgeState& state, const event::DepReached& reached) {
 }  // namespace
 
 Level ShownLevel(const EdgeState& state) {
-  return state.records > 0 ? std::max(state.level, Level::kCacheSlow) : state.level;
+  // Not before all keys by definition are known: which of them came first must not matter.
+  const bool found = state.level >= Level::kCacheFast && !state.matched.empty();
+  return found ? std::max(state.level, Level::kCacheSlow) : state.level;
 }
 
 std::vector<Action> Step(EdgeState& state, const Event& event) {

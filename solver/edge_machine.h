@@ -100,9 +100,9 @@ struct Run {};                               // → Completed | Failed | WorkSto
 using Action = std::variant<action::AskMap, action::Want, action::ComputeContent, action::LookUp,
                             action::Load, action::Run>;
 
-// What consumers see of its level. An edge with a record has told all the keys that count:
-// inputs are not run to learn other names of what is there already, which would make the
-// hits above it depend on who is first.
+// What consumers see of its level. An edge that some cache knows by definition has told all
+// the keys that count: inputs are not run to learn other names of what is known already,
+// which would make the hits above it depend on who is first.
 Level ShownLevel(const EdgeState& state);
 
 // Applies one event. The actions are to be done in order.
