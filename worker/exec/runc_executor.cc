@@ -426,7 +426,8 @@ class Runc : public ContainerRuntime {
                                               call.attachment == nullptr ? &starting_ : nullptr);
     if (own.cgroup != nullptr) {
       call.on_end();
-      if (exit.ok()) exit->removed = Remove(own);
+      Remove(own);
+      if (exit.ok()) exit->removed = true;
     }
     if (exit.ok() && exit->code != 0 && !exit->stopped && !runc) TellError(call, said, output);
     return exit;
@@ -435,12 +436,11 @@ class Runc : public ContainerRuntime {
 
  private:
   // A stopped container as `runc delete` would remove it, without starting one.
-  bool Remove(const RuntimeCall& call) {
+  void Remove(const RuntimeCall& call) {
     const std::string state = JoinPath("/run/runc", call.id);
     if (call.hooks || !call.cgroup->Remove() || !RemoveAll(state).ok()) {
       DeleteContainer(binary_, call.id);
     }
-    return true;
   }
 
   // Some others than runc write what went wrong only where nobody looks.

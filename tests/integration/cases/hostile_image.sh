@@ -20,7 +20,7 @@ up=$(printf '../%.0s' $(seq 30))
 evil() {  # evil TARGET: stages "evil" with every link to TARGET
   cat <<D
 FROM base AS evil
-RUN for l in bound cache temporary run/secrets work dest opt/dest archive ssh; do mkdir -p /\$(dirname \$l) && rm -rf /\$l && ln -s $1 /\$l; done; \
+RUN for l in bound cache temporary run/secrets place dest opt/dest archive ssh; do mkdir -p /\$(dirname \$l) && rm -rf /\$l && ln -s $1 /\$l; done; \
   rm -rf /mnt && ln -s $1/flag /mnt && mkdir /files && ln -s $1/flag /files/secret && ln -s $1/flag /files/dest && ln -s $1/nothing /files/dangling
 D
 }
@@ -50,7 +50,7 @@ COPY folder /opt/dest/sub/
 COPY new /files/dest
 COPY new /files/dangling
 ADD archive.tar /archive/
-WORKDIR /work/here
+WORKDIR /place/here
 COPY --chown=7:7 --chmod=600 new relative
 D
 ) >"$W/ended"
@@ -67,9 +67,9 @@ D
     type=cache,target=/cache type=cache,target=/in,from=evil,source=/dest/dir \
     type=tmpfs,target=/temporary type=tmpfs,target=/bound/deep type=secret,id=s \
     type=secret,id=s,target=/files/dest type=secret,id=s,target=/dest/deep/s \
-    type=bind,source=new,target=/files/dangling,rw type=bind,source=folder,target=/work/x,rw; do
+    type=bind,source=new,target=/files/dangling,rw type=bind,source=folder,target=/place/x,rw; do
     try mount --opt build-arg:N="$mount" < <(evil "$to"
-      printf 'FROM evil\nRUN --mount=%s cat /in /in/flag /in/dir/flag /dest/flag 2>/dev/null; touch /in/new /bound/new /temporary/new /dest/new /cache/new /work/x/y 2>/dev/null; true\n' "$mount") >/dev/null
+      printf 'FROM evil\nRUN --mount=%s cat /in /in/flag /in/dir/flag /dest/flag 2>/dev/null; touch /in/new /bound/new /temporary/new /dest/new /cache/new /place/x/y 2>/dev/null; true\n' "$mount") >/dev/null
   done
 done
 # What the daemon itself puts into a step.
