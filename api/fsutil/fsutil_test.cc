@@ -447,6 +447,46 @@ TEST_F(SenderTest, ReceiversThatMeanNoGoodEndIt) {
   EXPECT_EQ(Verdict({}), "EOF");
 }
 
+// A peer that has said its last word and takes nothing any more. Its word is read once
+// the list has failed: a file, and the end of the list, could not be sent.
+class HungUp final : public PacketStream {
+ public:
+  explicit HungUp(Packet word) : word_(std::move(word)) {}
+  StatusOr<bool> Recv(Packet* packet) override {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return refused_ >= 2; });
+    *packet = word_;
+    return !std::exchange(read_, true);
+  }
+  Status Send(const Packet&, bool) override {
+    std::lock_guard lock(mutex_);
+    ++refused_;
+    wake_.notify_all();
+    return UnavailableError("session is gone");
+  }
+  void Cut() override {}
+
+ private:
+  Packet word_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  int refused_ = 0;
+  bool read_ = false;
+};
+
+TEST_F(SenderTest, WhatAPeerSaysBeforeItHangsUpCounts) {
+  Put("f", "x");
+  auto verdict = [this](Packet word) {
+    HungUp stream(std::move(word));
+    std::unique_ptr<FsTree> tree = Tree();
+    return SendTree(stream, *tree).message();
+  };
+  EXPECT_EQ(verdict(Of(Packet::PACKET_REQ, 7)), "invalid file id 7");
+  EXPECT_EQ(verdict(Of(Packet::PACKET_ERR, 0, "no")), "error from receiver: no");
+  EXPECT_EQ(verdict(Of(Packet::PACKET_FIN)), "");
+  EXPECT_EQ(verdict(Of(Packet::PACKET_DATA)), "EOF");
+}
+
 TEST_F(SenderTest, AFileIsAskedForOnce) {
   Put("f", "x");
   Channel to_sender, to_receiver;

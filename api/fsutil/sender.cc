@@ -61,9 +61,11 @@ class Sender {
           RETURN_IF_ERROR(Queue(packet.id()));
           break;
         case Packet::PACKET_FIN: {
+          // The peer has what it wanted; it may have ended the stream by now.
           Packet fin;
           fin.set_type(Packet::PACKET_FIN);
-          return Send(fin, false);
+          Send(fin, false).IgnoreError();
+          return OkStatus();
         }
         default:
           break;
@@ -172,7 +174,10 @@ class Sender {
   }
 
   Status SendLocked(const Packet& packet, bool more) {
-    RETURN_IF_ERROR(stream_.Send(packet, more));
+    if (Status sent = stream_.Send(packet, more); !sent.ok()) {
+      broken_ = true;
+      return sent;
+    }
     if (progress_) {
       sent_ += static_cast<int64_t>(packet.ByteSizeLong());
       progress_(sent_);
@@ -180,7 +185,10 @@ class Sender {
     return OkStatus();
   }
 
+  // Not for a stream that takes nothing any more: why it does not is what ReadRequests
+  // sees, after all that the peer has said before.
   void Fail(const Status& status) {
+    if (broken_) return;
     std::lock_guard lock(mutex_);
     if (failure_.ok() && !over_) failure_ = status;
   }
@@ -191,6 +199,7 @@ class Sender {
 
   std::atomic<int> waiting_ = 0;  // threads before send_mutex_
   std::atomic<int> unsent_ = 0;   // files that were asked for and have not ended
+  std::atomic<bool> broken_ = false;  // the stream takes nothing any more
   std::mutex send_mutex_;
   int64_t sent_ = 0;
 

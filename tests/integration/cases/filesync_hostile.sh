@@ -89,8 +89,8 @@ export_ list "req 0" "req 0"
 said "invalid file id 0"
 export_ "err no-more"
 said "error from receiver: no-more"
-export_ fin # its end may come before what the daemon has to say
-grep -qE "^solve: (done|session is gone)" "$W/said" || { cat "$W/said"; fail "a client that takes nothing"; }
+export_ fin
+said "solve: done"
 rest "a client that takes nothing"
 
 # Other builds go on.
