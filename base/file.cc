@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <set>
-
 
 namespace kiln {
 namespace {
@@ -63,15 +61,12 @@ Status RemoveAt(int parent, const std::string& name, const std::string& path, de
   return OkStatus();
 }
 
-Status SumUsage(int parent, const std::string& name, const std::string& path,
-                std::set<std::pair<dev_t, ino_t>>& seen, uint64_t* total) {
+Status SumUsage(int parent, const std::string& name, const std::string& path, DiskUsageSum* sum) {
   struct stat st{};
   if (::fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
     return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, StrCat("stat ", path));
   }
-  if (st.st_nlink < 2 || S_ISDIR(st.st_mode) || seen.emplace(st.st_dev, st.st_ino).second) {
-    *total += static_cast<uint64_t>(st.st_blocks) * 512;
-  }
+  sum->Add(st);
   if (!S_ISDIR(st.st_mode)) {
     return OkStatus();
   }
@@ -82,7 +77,7 @@ Status SumUsage(int parent, const std::string& name, const std::string& path,
   UniqueFd keep(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   ASSIGN_OR_RETURN(std::vector<std::string> names, NamesIn(fd, path));
   for (const std::string& child : names) {
-    RETURN_IF_ERROR(SumUsage(keep.get(), child, JoinPath(path, child), seen, total));
+    RETURN_IF_ERROR(SumUsage(keep.get(), child, JoinPath(path, child), sum));
   }
   return OkStatus();
 }
@@ -205,11 +200,35 @@ StatusOr<std::string> MakeTempDir(const std::string& parent, std::string_view pr
   return path;
 }
 
-StatusOr<uint64_t> DiskUsageOf(const std::string& path) {
-  uint64_t total = 0;
-  std::set<std::pair<dev_t, ino_t>> seen;
-  RETURN_IF_ERROR(SumUsage(AT_FDCWD, path, path, seen, &total));
+void DiskUsageSum::Add(const struct stat& st) {
+  int64_t bytes = int64_t{st.st_blocks} * 512;
+  if (st.st_nlink < 2 || S_ISDIR(st.st_mode)) {
+    single_ += bytes;
+    return;
+  }
+  File& file = linked_[{st.st_dev, st.st_ino}];
+  file.bytes = bytes;
+  file.links = st.st_nlink;
+  ++file.seen;
+}
+
+DiskUsage DiskUsageSum::Total() const {
+  DiskUsage total{single_, single_};
+  for (const auto& [id, file] : linked_) {
+    if (file.seen >= file.links) {
+      total.bytes += file.bytes;
+      total.own += file.bytes;
+    } else {
+      total.bytes += file.bytes / static_cast<int64_t>(file.links) * static_cast<int64_t>(file.seen);
+    }
+  }
   return total;
+}
+
+StatusOr<DiskUsage> DiskUsageOf(const std::string& path) {
+  DiskUsageSum sum;
+  RETURN_IF_ERROR(SumUsage(AT_FDCWD, path, path, &sum));
+  return sum.Total();
 }
 
 std::string JoinPath(std::string_view a, std::string_view b) {

@@ -4,12 +4,16 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
 #include "base/unique_fd.h"
+
+struct stat;
 
 namespace kiln {
 
@@ -27,8 +31,29 @@ Status WriteAll(int fd, std::string_view bytes);
 Status SyncDir(const std::string& path);
 // A new folder "<parent>/<prefix>XXXXXX".
 StatusOr<std::string> MakeTempDir(const std::string& parent, std::string_view prefix);
-// Bytes that a tree occupies on disk (st_blocks), hard links counted once.
-StatusOr<uint64_t> DiskUsageOf(const std::string& path);
+// Bytes on disk (st_blocks), several names of a file counted once.
+struct DiskUsage {
+  int64_t bytes = 0;  // a file with names elsewhere counts by the share of its names that are here
+  int64_t own = 0;    // without such files: what goes when the tree goes
+  bool shares() const { return bytes != own; }
+};
+// Sums a tree, entry by entry.
+class DiskUsageSum {
+ public:
+  void Add(const struct stat& st);
+  DiskUsage Total() const;
+
+ private:
+  struct File {
+    int64_t bytes = 0;
+    uint64_t links = 0;  // of the file
+    uint64_t seen = 0;   // of these, here
+  };
+  int64_t single_ = 0;
+  std::map<std::pair<uint64_t, uint64_t>, File> linked_;  // by device and inode
+};
+// Missing is nothing.
+StatusOr<DiskUsage> DiskUsageOf(const std::string& path);
 std::string JoinPath(std::string_view a, std::string_view b);  // one slash between
 std::string CleanPath(std::string_view path);                  // Go's path.Clean
 std::string BaseName(std::string_view path);                   // Go's path.Base

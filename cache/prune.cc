@@ -122,7 +122,7 @@ std::string RuleText(const PruneOptions& options) {
 
 }  // namespace
 
-StatusOr<std::vector<UsageRecord>> RefCore::UsageOfAll() {
+StatusOr<std::vector<UsageRecord>> RefCore::UsageOfAll(bool exact) {
   std::vector<std::pair<RecordPtr, UsageRecord>> found;
   {
     std::lock_guard lock(mutex_);
@@ -150,8 +150,8 @@ StatusOr<std::vector<UsageRecord>> RefCore::UsageOfAll() {
   for (auto& [record, usage] : found) {
     // The size of a tree that is being written cannot be told.
     bool changing = usage.in_use && RowOf(record).is_mutable;
-    StatusOr<int64_t> size = changing ? int64_t{0} : SizeOf(record);
-    usage.size = size.ok() ? *size : 0;
+    StatusOr<DiskUsage> size = changing ? DiskUsage() : SizeOf(record, exact);
+    usage.size = size.ok() ? size->bytes : 0;
     all.push_back(std::move(usage));
   }
   return all;
@@ -159,7 +159,7 @@ StatusOr<std::vector<UsageRecord>> RefCore::UsageOfAll() {
 
 StatusOr<std::vector<UsageRecord>> RefCore::Usage(const std::vector<std::string>& filters) {
   ASSIGN_OR_RETURN(Filter filter, ParseFilters("diskusage", filters));
-  ASSIGN_OR_RETURN(std::vector<UsageRecord> all, UsageOfAll());
+  ASSIGN_OR_RETURN(std::vector<UsageRecord> all, UsageOfAll(true));
   std::erase_if(all, [&](const UsageRecord& record) { return !Matches(filter, record); });
   return all;
 }
@@ -204,7 +204,7 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, const Filter& 
   int removed_count = 0;
   const std::string rule = RuleText(options);
   for (const Candidate& candidate : candidates) {
-    StatusOr<int64_t> size = SizeOf(candidate.record);
+    StatusOr<DiskUsage> size = SizeOf(candidate.record);
     std::vector<std::string> ids;
     std::string snapshot;
     UsageRecord usage;
@@ -229,8 +229,10 @@ StatusOr<int64_t> RefCore::PruneOnce(const PruneOptions& options, const Filter& 
       for (const std::string& id : ids) on_remove(id, rule);
     }
     if (!snapshot.empty()) snapshots->push_back(std::move(snapshot));
-    usage.size = size.ok() ? *size : 0;
+    usage.size = size.ok() ? size->own : 0;
     freed += usage.size;
+    // What it shared becomes the others' own.
+    if (size.ok() && size->shares()) RETURN_IF_ERROR(RemoveTrees(snapshots));
     ++removed_count;
     if (removed) removed(usage);
   }
@@ -246,6 +248,7 @@ Status RefCore::RemoveTrees(std::vector<std::string>* snapshots) {
     if (first.ok()) first = removed;
   }
   snapshots->clear();
+  ++link_changes_;
   return first;
 }
 
@@ -255,7 +258,7 @@ Status RefCore::Prune(const PruneOptions& options,
   int64_t total = 0;
   DiskSpace disk;
   if (options.max_used_bytes != 0 || options.reserved_bytes != 0 || options.min_free_bytes != 0) {
-    ASSIGN_OR_RETURN(std::vector<UsageRecord> all, UsageOfAll());
+    ASSIGN_OR_RETURN(std::vector<UsageRecord> all, UsageOfAll(false));
     for (const UsageRecord& record : all) total += record.shared ? 0 : record.size;
     ASSIGN_OR_RETURN(disk, DiskSpaceOf(options_.root));
   }

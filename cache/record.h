@@ -35,7 +35,8 @@ struct RecordRow {
   Time created;
   Time last_used;
   int64_t usage_count = 0;
-  int64_t tree_bytes = -1;  // allocated by the snapshot; -1 not yet summed
+  // Allocated by the snapshot. -1: not yet summed, or it shares files: then see Record.
+  int64_t tree_bytes = -1;
   int64_t blob_bytes = 0;   // of the blobs that are in the content store
   std::optional<oci::Descriptor> blob;
   DiffId diff_id;
@@ -64,6 +65,11 @@ struct Record {
   int children = 0;
   bool built_upon = false;  // has or had a child while this store is open
   bool dead = false;
+  // Some of its files are names in other trees too, so that what it takes depends on them.
+  bool shares_files = false;
+  DiskUsage usage;          // if so, as it was when
+  uint64_t usage_then = 0;  // the store's count of changes to such files was this,
+  Time usage_at;            // and the clock this
   std::mutex work;  // held while the tree is made or packed: single flight
   std::unique_ptr<StagedLayer> staged;  // guarded by `work`
 };

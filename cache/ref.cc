@@ -87,7 +87,13 @@ void Ref::SetDescription(std::string_view text) const {
 Time Ref::created() const { return empty() ? Time{} : state_->core->RowOf(state_->record).created; }
 
 StatusOr<int64_t> Ref::Size() const {
-  return empty() ? StatusOr<int64_t>(int64_t{0}) : state_->core->SizeOf(state_->record);
+  if (empty()) return int64_t{0};
+  ASSIGN_OR_RETURN(DiskUsage usage, state_->core->SizeOf(state_->record));
+  return usage.bytes;
+}
+
+void Ref::SharesFiles() const {
+  if (!empty()) state_->core->SharesFiles(state_->record);
 }
 
 StatusOr<std::string> Ref::GetMetadata(std::string_view key) const {

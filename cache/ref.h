@@ -92,7 +92,9 @@ class Ref {
   std::string description() const;
   void SetDescription(std::string_view text) const;
   Time created() const;
-  StatusOr<int64_t> Size() const;  // bytes of this record alone
+  // Bytes of this record alone; a file that other trees have too counts by its share.
+  StatusOr<int64_t> Size() const;
+  void SharesFiles() const;  // to be told when another tree was given names of its files
   // Free-form values kept with the record, in the database.
   StatusOr<std::string> GetMetadata(std::string_view key) const;  // NOT_FOUND
   Status SetMetadata(std::string_view key, std::string_view value, bool searchable = false) const;

@@ -199,7 +199,9 @@ void RefCore::Release(const RecordPtr& record) {
       table.Save(record->row);
     }
   }
-  if (!snapshot.empty()) snapshots_->Remove(snapshot).IgnoreError();  // else at the next start
+  if (snapshot.empty()) return;
+  snapshots_->Remove(snapshot).IgnoreError();  // else at the next start
+  ++link_changes_;
 }
 
 std::string RefCore::RemoveLocked(RecordPtr record) {
@@ -341,6 +343,7 @@ StatusOr<StatePtr> RefCore::GetMutable(std::string_view id) {
       RemoveLocked(equal->second);
     }
     record->row.tree_bytes = -1;  // about to change
+    record->shares_files = false;
     ++record->leases;
     on_remove = on_remove_;
   }
@@ -353,18 +356,21 @@ StatusOr<StatePtr> RefCore::Commit(const StatePtr& tree) {
   const RecordPtr& record = tree->record;
   RecordRow before = RowOf(record);
   if (!before.is_mutable) return FailedPreconditionError(StrCat(before.id, ": not mutable"));
-  int64_t bytes = -1;
+  std::optional<DiskUsage> usage;
   if (snapshots_->layered() && !record->parents.empty()) {
     std::vector<std::string> lowers;
     std::vector<std::string> stack = StackOf(record->parents[0]);
     for (auto it = stack.rbegin(); it != stack.rend(); ++it) {
       lowers.push_back(snapshots_->FsDir(*it));
     }
-    ASSIGN_OR_RETURN(bytes, SettleUpper(snapshots_->FsDir(before.snapshot), lowers));
+    ASSIGN_OR_RETURN(usage, SettleUpper(snapshots_->FsDir(before.snapshot), lowers));
   }
   if (!before.retain) RETURN_IF_ERROR(snapshots_->Freeze(before.snapshot));
   std::lock_guard lock(mutex_);
-  record->row.tree_bytes = bytes;
+  // Files that the tree shared with others may be new ones now.
+  if (before.retain || (usage && usage->shares())) ++link_changes_;
+  record->row.tree_bytes = -1;
+  if (usage && !usage->shares()) record->row.tree_bytes = usage->bytes;
   Unsynced(record->row);
   if (!before.retain) {
     record->row.is_mutable = false;

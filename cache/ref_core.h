@@ -5,6 +5,7 @@
 // ref_tree.cc (making and mounting trees), ref_remote.cc (blobs), prune.cc.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -70,7 +71,9 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   Status Extract(const StatePtr& state, std::stop_token stop);
   Status ExtractRecord(const RecordPtr& record, const Sources& sources, std::stop_token stop);
   bool IsLazy(const RecordPtr& record);
-  StatusOr<int64_t> SizeOf(const RecordPtr& record);
+  // Blobs and tree. Not `exact`: of files that trees share, it may be a minute old.
+  StatusOr<DiskUsage> SizeOf(const RecordPtr& record, bool exact = true);
+  void SharesFiles(const RecordPtr& record);
 
   // ref_remote.cc
   StatusOr<Remote> GetRemote(const StatePtr& state, bool create,
@@ -106,6 +109,7 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   void SyncLoop(std::stop_token stop);
 
   // ref_tree.cc
+  void KeepSizeLocked(const RecordPtr& record, const DiskUsage& tree, uint64_t changes);
   std::vector<std::string> StackOf(const RecordPtr& record) const;  // snapshots to mount
   Status ExtractLayer(const RecordPtr& layer, const Sources& sources, bool waits,
                       std::stop_token stop);
@@ -134,7 +138,7 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
                                    const CompressionOptions& compression, std::stop_token stop);
 
   // prune.cc
-  StatusOr<std::vector<UsageRecord>> UsageOfAll();
+  StatusOr<std::vector<UsageRecord>> UsageOfAll(bool exact);
   StatusOr<int64_t> PruneOnce(const PruneOptions& options, const Filter& filter,
                               int64_t keep_bytes, int64_t total,
                               const std::function<void(const UsageRecord&)>& removed,
@@ -150,6 +154,8 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   std::map<std::string, int> snapshot_users_;
   std::map<std::string, std::vector<std::weak_ptr<Record>>> by_blob_chain_;
   RefStore::RemoveCallback on_remove_;
+  // Counts what may have changed the number of names that files of shared trees have.
+  std::atomic<uint64_t> link_changes_{1};
 
   std::mutex prune_mutex_;
 

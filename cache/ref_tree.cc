@@ -459,20 +459,58 @@ StatusOr<MountLease> RefCore::Mount(const StatePtr& state, bool readonly, std::s
   return lease;
 }
 
-StatusOr<int64_t> RefCore::SizeOf(const RecordPtr& record) {
-  RecordRow row = RowOf(record);
-  if (row.tree_bytes < 0) {
-    int64_t bytes = 0;
-    if (row.extracted) {
-      ASSIGN_OR_RETURN(bytes, snapshots_->Usage(row.snapshot));
+StatusOr<DiskUsage> RefCore::SizeOf(const RecordPtr& record, bool exact) {
+  constexpr int64_t kOldNanos = 60'000'000'000;
+  const uint64_t changes = link_changes_;
+  DiskUsage tree;
+  bool known;
+  RecordRow row;
+  {
+    std::lock_guard lock(mutex_);
+    row = record->row;
+    tree = {row.tree_bytes, row.tree_bytes};
+    known = row.tree_bytes >= 0;
+    if (record->shares_files) {
+      tree = record->usage;
+      known = record->usage_then == changes ||
+              (!exact && Now().nanos - record->usage_at.nanos < kOldNanos);
     }
-    if (!row.extracted || (row.is_mutable && record->leases > 0)) {
-      return bytes + row.blob_bytes;  // will change: not for the ledger
-    }
-    row.tree_bytes = bytes;
-    Update(record, [&](RecordRow& known) { known.tree_bytes = bytes; });
   }
-  return row.tree_bytes + row.blob_bytes;
+  if (!known) {
+    tree = {};
+    if (row.extracted) {
+      ASSIGN_OR_RETURN(tree, snapshots_->Usage(row.snapshot));
+    }
+    std::lock_guard lock(mutex_);
+    // What will change is not for the ledger.
+    if (row.extracted && !(row.is_mutable && record->leases > 0)) {
+      KeepSizeLocked(record, tree, changes);
+    }
+  }
+  return DiskUsage{tree.bytes + row.blob_bytes, tree.own + row.blob_bytes};
+}
+
+void RefCore::KeepSizeLocked(const RecordPtr& record, const DiskUsage& tree, uint64_t changes) {
+  record->shares_files = tree.shares();
+  record->usage = tree;
+  record->usage_then = changes;
+  record->usage_at = Now();
+  const int64_t bytes = tree.shares() ? -1 : tree.bytes;
+  if (record->row.tree_bytes == bytes) return;
+  record->row.tree_bytes = bytes;
+  if (!record->dead) table.Save(record->row);
+}
+
+// Files of the tree have become names in another one.
+void RefCore::SharesFiles(const RecordPtr& record) {
+  std::lock_guard lock(mutex_);
+  ++link_changes_;
+  if (record->shares_files) return;
+  record->shares_files = true;
+  record->usage_then = 0;
+  record->usage_at = {};
+  record->row.tree_bytes = -1;
+  if (!record->dead) table.Save(record->row);
 }
 
 }  // namespace kiln::cache

@@ -169,9 +169,8 @@ std::vector<Mount> SnapshotStore::Writable(const std::string& id,
   return {std::move(mount)};
 }
 
-StatusOr<int64_t> SnapshotStore::Usage(const std::string& id) const {
-  ASSIGN_OR_RETURN(uint64_t bytes, DiskUsageOf(FsDir(id)));
-  return static_cast<int64_t>(bytes);
+StatusOr<DiskUsage> SnapshotStore::Usage(const std::string& id) const {
+  return DiskUsageOf(FsDir(id));
 }
 
 }  // namespace kiln::cache

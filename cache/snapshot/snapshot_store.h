@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "base/status.h"
 #include "cache/mount.h"
 
@@ -56,8 +57,8 @@ class SnapshotStore {
   // asked for while an earlier view is still mounted.
   std::vector<Mount> Writable(const std::string& id, std::span<const std::string> parents,
                               bool durable) const;
-  // Bytes allocated by the folder alone.
-  StatusOr<int64_t> Usage(const std::string& id) const;
+  // Of the folder alone.
+  StatusOr<DiskUsage> Usage(const std::string& id) const;
   // Missing is OK. The name is free at once, the bytes soon after.
   virtual Status Remove(const std::string& id) = 0;
   // Frees what was removed, where that takes another step.

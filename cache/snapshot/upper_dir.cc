@@ -314,28 +314,29 @@ class Pruning {
 
 }  // namespace
 
-StatusOr<int64_t> SettleUpper(const std::string& upper, std::span<const std::string> lowers) {
+StatusOr<DiskUsage> SettleUpper(const std::string& upper, std::span<const std::string> lowers) {
   ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(upper));
   struct stat root{};
   if (::fstat(tree.fd(), &root) != 0) return ErrnoStatus(errno, upper);
-  int64_t bytes = int64_t{root.st_blocks} * 512;
+  DiskUsageSum sum;
+  sum.Add(root);
   LowerStack stack(lowers);
   Unmarking unmarking(stack);
   Pruning pruning(stack, tree, root);
-  std::set<std::pair<dev_t, ino_t>> linked;
   auto visit = [&](const WalkEntry& entry) -> StatusOr<WalkStep> {
     const struct stat& st = *entry.st;
     bool dir = S_ISDIR(st.st_mode);
-    if (dir || st.st_nlink < 2 || linked.emplace(st.st_dev, st.st_ino).second) {
-      bytes += int64_t{st.st_blocks} * 512;
-    }
+    sum.Add(st);
     if (dir) RETURN_IF_ERROR(unmarking.Visit(entry));
     if (!lowers.empty()) RETURN_IF_ERROR(pruning.Visit(entry));
     return WalkStep::kContinue;
   };
   RETURN_IF_ERROR(WalkTree(tree.fd(), visit));
   RETURN_IF_ERROR(pruning.Finish());
-  return bytes - pruning.bytes();
+  DiskUsage usage = sum.Total();  // only files of one name and folders were freed
+  usage.bytes -= pruning.bytes();
+  usage.own -= pruning.bytes();
+  return usage;
 }
 
 }  // namespace kiln::cache

@@ -378,6 +378,43 @@ TEST_P(RefStoreSuite, PruneKeepsTheLimitAndTheRecent) {
   ASSERT_EQ(left.size(), 1U);
 }
 
+TEST_P(RefStoreSuite, AFileOfTwoTreesCountsOnce) {
+  auto sum = [&] {
+    int64_t bytes = 0;
+    for (const UsageRecord& record : store_->Usage({}).value()) bytes += record.size;
+    return bytes;
+  };
+  constexpr int64_t kFile = 400'000;
+  constexpr int64_t kFolders = 20'000;
+  {
+    Ref one = Make(Ref(), {"a=" + std::string(kFile, 'x')});
+    EXPECT_GE(sum(), kFile);
+    MutableRef tree = std::move(store_->NewMutable(Ref(), {})).value();
+    {
+      MountLease from = std::move(one.Mount(true)).value();
+      MountLease to = std::move(tree.Mount(false)).value();
+      ASSERT_EQ(::link((from.mounts[0].source + "/a").c_str(),
+                       (to.mounts[0].source + "/a").c_str()), 0);
+    }
+    one.SharesFiles();
+    Ref two = std::move(tree.Commit()).value();
+    EXPECT_NEAR(static_cast<double>(two.Size().value()), kFile / 2.0, kFolders);
+    EXPECT_NEAR(static_cast<double>(one.Size().value()), kFile / 2.0, kFolders);
+  }
+  Close();
+  Open();  // nothing of it was kept as if it were sure
+  EXPECT_NEAR(static_cast<double>(sum()), kFile, kFolders);
+  PruneOptions limit;
+  limit.max_used_bytes = kFile + kFolders;
+  ASSERT_TRUE(store_->Prune(limit, {}).ok());
+  EXPECT_EQ(store_->Usage({}).value().size(), 2U);
+  limit.max_used_bytes = kFile / 2;  // the first to go frees nothing
+  int64_t freed = 0;
+  ASSERT_TRUE(store_->Prune(limit, [&](const UsageRecord& gone) { freed += gone.size; }).ok());
+  EXPECT_TRUE(store_->Usage({}).value().empty());
+  EXPECT_NEAR(static_cast<double>(freed), kFile, kFolders);
+}
+
 TEST_P(RefStoreSuite, KeptBlobsSurviveASweepUntilDropped) {
   oci::Descriptor blob = std::move(WriteBlob(*content_, "log", "text/plain")).value();
   ASSERT_TRUE(store_->KeepBlobs("history/1", {blob.digest}).ok());

@@ -171,8 +171,10 @@ class FileRun {
         ASSIGN_OR_RETURN(auto owner, OwnerOf(action.copy()));
         LayerFolder* layer = last && *source != *target ? &(*target)->layer : nullptr;
         if (layer != nullptr) layer->share = !(*source)->reading.empty() && (*source)->layer.plain;
-        RETURN_IF_ERROR(
-            CopyAction(*(*source)->tree, tree, action.copy(), owner, context_.stop(), layer));
+        Status copied =
+            CopyAction(*(*source)->tree, tree, action.copy(), owner, context_.stop(), layer);
+        if (layer != nullptr && !layer->shared.empty()) (*source)->reading.SharesFiles();
+        RETURN_IF_ERROR(copied);
         break;
       }
       default:

@@ -19,15 +19,32 @@ print(f"round {sys.argv[3]}: du says {said}, the disk has {real}, {off:.2%} off"
 sys.exit(off > 0.02)
 PY
 }
+# Files that COPY may share between records; a third of them is new in each round.
+many() {
+  python3 - "$W/ctx/many" "$1" <<'PY'
+import os, sys
+folder, round = sys.argv[1], int(sys.argv[2])
+os.makedirs(folder, exist_ok=True)
+for i in range(300):
+    if round == 1 or i % 3 == round % 3:
+        with open(f"{folder}/{i}", "wb") as f:
+            f.write(os.urandom(100_000))
+PY
+}
 mkdir -p "$W/ctx"
 for round in $(seq "$rounds"); do
   dockerfile <<D
+FROM scratch AS files
+COPY many /many
 FROM base
 COPY big /big
+COPY many /made/many
+COPY --from=files /many /again/many
 RUN head -c 20000000 /big > /part; for i in \$(seq 200); do echo \$i > /small\$i; done
 RUN head -c $((4 + round % 5))000000 /dev/urandom > /random$((round % 7))
 D
   head -c $((100 + round % 3))000000 /dev/urandom >"$W/ctx/big"
+  many "$round"
   build --export-cache type=inline --output type=oci,compression=uncompressed,dest=/dev/null 2>"$W/log" || { cat "$W/log" >&2; fail build; }
   case $((round % 6)) in
     2) "$BUILDCTL" prune --filter type==regular >/dev/null ;;
