@@ -103,8 +103,8 @@ Status FileWriters::Do(const Job& job, ParentFolders& folders) {
   IncomingFile& file = *job.file;
   if (!file.open) {
     file.open = true;
-    ASSIGN_OR_RETURN(ParentFolders::Place place, folders.Of(tree_, file.entry.target.path));
-    RETURN_IF_ERROR(file.sink.Open(std::move(place), file.entry.target));
+    ASSIGN_OR_RETURN(ParentFolders::Place place, folders.Of(tree_, file.entry.target().path));
+    RETURN_IF_ERROR(file.sink.Open(std::move(place), file.entry.target()));
     if (options_.on_change) file.hash = options_.hash(file.entry.sent);
   }
   if (!job.bytes.empty()) {
@@ -112,7 +112,7 @@ Status FileWriters::Do(const Job& job, ParentFolders& folders) {
     RETURN_IF_ERROR(file.sink.Write(job.bytes));
   }
   if (!job.last) return OkStatus();
-  RETURN_IF_ERROR(file.sink.Finish(file.entry.target));
+  RETURN_IF_ERROR(file.sink.Finish(file.entry.target()));
   if (!options_.on_change) return OkStatus();
   return Report(file.entry.kind, file.entry.sent, file.hash.get());
 }

@@ -15,9 +15,11 @@
 namespace kiln::api {
 
 struct IncomingEntry {
-  FsStat sent;    // as announced: what hash and on_change see
-  FsStat target;  // after the filter: what is written
+  FsStat sent;  // as announced: what hash and on_change see
+  std::unique_ptr<FsStat> filtered;  // null: as sent
   FsChange kind = FsChange::kAdd;
+
+  const FsStat& target() const { return filtered != nullptr ? *filtered : sent; }
 };
 
 struct IncomingFile;

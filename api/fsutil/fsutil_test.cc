@@ -552,7 +552,8 @@ class HostileTest : public FsutilTest {
     packet.set_data(std::move(bytes));
     return packet;
   }
-  std::string Verdict(const std::vector<Packet>& packets) {
+  std::string Verdict(const std::vector<Packet>& packets) { return Verdict(packets, Options()); }
+  std::string Verdict(const std::vector<Packet>& packets, const ReceiveOptions& options) {
     Channel to_receiver;
     Channel to_sender;
     to_sender.limit = 1000;
@@ -561,7 +562,7 @@ class HostileTest : public FsutilTest {
       to_receiver.packets.push_back(packet.SerializeAsString());
     }
     to_receiver.closed = true;
-    return ReceiveTree(end, Options()).message();
+    return ReceiveTree(end, options).message();
   }
   static constexpr uint32_t kDir = 1U << 31 | 0755;
 };
@@ -615,6 +616,31 @@ TEST_F(HostileTest, PathsLongerThanTheSystemTakesAreNotKept) {
   while (deep.size() < 5000) deep += "/a";
   EXPECT_EQ(Verdict({Stat(deep, kDir)}), "path of 5001 bytes: invalid argument");
   EXPECT_EQ(Verdict({Stat("l", 1U << 27 | 0777, deep)}), "path of 5001 bytes: invalid argument");
+}
+
+TEST_F(HostileTest, ThereIsAnEndToEntries) {
+  ReceiveOptions options = Options();
+  options.max_entries = 2;
+  EXPECT_EQ(Verdict({Stat("a", kDir), Stat("b")}, options), "EOF");
+  EXPECT_EQ(Verdict({Stat("a", kDir), Stat("b"), Stat("c")}, options),
+            "transfer of more than 2 entries");
+  // Those of which only the names are kept count as well.
+  options.metadata_only = [](const FsStat&) { return false; };
+  EXPECT_EQ(Verdict({Stat("a", kDir), Stat("b"), Stat("c")}, options),
+            "transfer of more than 2 entries");
+}
+
+TEST_F(HostileTest, ThereIsAnEndToWhatEntriesSay) {
+  ReceiveOptions options = Options();
+  options.max_entry_bytes = 10;
+  const std::string verdict = "transfer with more than 10 bytes of names and attributes";
+  EXPECT_EQ(Verdict({Stat("a"), Stat("b", 1U << 27 | 0777, "12345678")}, options), "EOF");
+  EXPECT_EQ(Verdict({Stat("a"), Stat("b", 1U << 27 | 0777, "123456789")}, options), verdict);
+  EXPECT_EQ(Verdict({Stat("a"), Stat("1234567890")}, options), verdict);
+  Packet with_attribute = Stat("a");
+  (*with_attribute.mutable_stat()->mutable_xattrs())["user.x"] = "123";
+  EXPECT_EQ(Verdict({with_attribute}, options), "EOF");
+  EXPECT_EQ(Verdict({with_attribute, Stat("b")}, options), verdict);
 }
 
 TEST_F(HostileTest, LinksAndDataNeedWhatWasAnnounced) {

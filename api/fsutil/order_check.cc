@@ -15,7 +15,19 @@ Status BadPath(std::string_view what, const std::string& path) {
 
 }  // namespace
 
+Status OrderCheck::Count(const FsStat& stat) {
+  if (++entries_ > most_entries_) {
+    return ResourceExhaustedError(StrCat("transfer of more than ", most_entries_, " entries"));
+  }
+  bytes_ += stat.path.size() + stat.link_name.size();
+  for (const auto& [name, value] : stat.xattrs) bytes_ += name.size() + value.size();
+  if (bytes_ <= most_bytes_) return OkStatus();
+  return ResourceExhaustedError(
+      StrCat("transfer with more than ", most_bytes_, " bytes of names and attributes"));
+}
+
 Status OrderCheck::Next(const FsStat& stat) {
+  RETURN_IF_ERROR(Count(stat));
   const std::string& path = stat.path;
   // What no call of the system takes is not cleaned, kept and printed either.
   if (path.size() >= PATH_MAX || stat.link_name.size() >= PATH_MAX) {

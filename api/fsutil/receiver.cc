@@ -49,6 +49,7 @@ class Receiver {
       : options_(options),
         tree_(std::move(tree)),
         cursor_(std::move(cursor)),
+        order_(options.max_entries, options.max_entry_bytes),
         out_(tree_),
         requests_(stream),
         writers_(tree_, options),
@@ -163,8 +164,10 @@ class Receiver {
 
   // One entry of the new tree against the old one.
   Status Take(const FsStat& stat, uint32_t id) {
-    FsStat target = stat;
-    bool keep = !options_.filter || options_.filter(target);
+    std::unique_ptr<FsStat> filtered;
+    if (options_.filter) filtered = std::make_unique<FsStat>(stat);
+    bool keep = filtered == nullptr || options_.filter(*filtered);
+    const FsStat& target = filtered != nullptr ? *filtered : stat;
     RETURN_IF_ERROR(DeleteBefore(&stat.path));
     FsChange kind = FsChange::kAdd;
     if (const FsStat* old = cursor_.current(); old != nullptr && old->path == stat.path) {
@@ -182,10 +185,10 @@ class Receiver {
       return writers_.Tell(kind, stat);
     }
     if (!stat.link_name.empty()) {
-      links_.push_back({stat, std::move(target), kind});
+      links_.push_back({stat, std::move(filtered), kind});
       return OkStatus();
     }
-    pending_.emplace(id, writers_.Begin({stat, std::move(target), FsChange::kAdd}));
+    pending_.emplace(id, writers_.Begin({stat, std::move(filtered), FsChange::kAdd}));
     requests_.Add(PacketOf(Packet::PACKET_REQ, id));
     return OkStatus();
   }
@@ -229,7 +232,7 @@ class Receiver {
     finished_ = true;
     RETURN_IF_ERROR(writers_.Flush());
     for (const IncomingEntry& link : links_) {
-      RETURN_IF_ERROR(out_.MakeLink(link.target));
+      RETURN_IF_ERROR(out_.MakeLink(link.target()));
       RETURN_IF_ERROR(writers_.Tell(link.kind, link.sent));
     }
     if (options_.metadata_only) RETURN_IF_ERROR(WriteMetadata());

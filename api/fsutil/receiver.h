@@ -48,11 +48,16 @@ struct ReceiveOptions {
   // for which it says true (and their parents) are taken.
   std::function<bool(const FsStat&)> metadata_only = {};
   std::function<void(int64_t bytes)> on_progress = {};
+  // What is announced is kept until the end, in some 700 bytes beside its names: a peer
+  // that goes on for ever must not take all memory. Trees of users have a tenth of this.
+  size_t max_entries = 10'000'000;
+  size_t max_entry_bytes = 512 << 20;  // of names, links and extended attributes
 };
 
 // Blocks until the sender has confirmed the end; uses threads of its own. The
 // peer is not trusted: paths that leave the folder, entries out of order, links
-// to what was not announced and data that was not asked for end the transfer.
+// to what was not announced, data that was not asked for and more than the options'
+// bounds (RESOURCE_EXHAUSTED) end the transfer.
 // After a failure `dest` may hold a part of the changes.
 Status ReceiveTree(PacketStream& stream, const ReceiveOptions& options);
 

@@ -71,6 +71,12 @@ local_ "stats 100000" "asked 100000" vanish
 rest "a client with files without number"
 echo "100000 entries: $(($(of_daemon VmHWM) - before)) KiB"
 [ $(($(of_daemon VmHWM) - before)) -lt 200000 ] || fail "entries took $(of_daemon VmHWM) KiB, before $before"
+from_here
+local_ "stats 200000 $(printf %04000d 0)" answer
+said "transfer with more than 536870912 bytes of names and attributes"
+rest "a client with names without number"
+echo "512 MiB of names: $(($(of_daemon VmHWM) - before)) KiB"
+[ $(($(of_daemon VmHWM) - before)) -lt 900000 ] || fail "names took $(of_daemon VmHWM) KiB, before $before"
 
 # Clients that neither read nor hang up after their mistake, and such as go in the middle.
 local_ "stat ../x f644 1" hang
