@@ -11,12 +11,13 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace kiln::api {
 namespace {
 
 // Accepts until `wake` is readable.
-void AcceptLoop(int listener, int wake, grpc::Server& server) {
+void AcceptLoop(int listener, int wake, const Acceptors::Take& take) {
   while (true) {
     pollfd wait[2] = {{listener, POLLIN, 0}, {wake, POLLIN, 0}};
     if (poll(wait, 2, -1) < 0 && errno != EINTR) return;
@@ -29,7 +30,7 @@ void AcceptLoop(int listener, int wake, grpc::Server& server) {
     }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on unix sockets, rightly
-    grpc::AddInsecureChannelFromFd(&server, fd);
+    take(fd);
   }
 }
 
@@ -38,11 +39,16 @@ void AcceptLoop(int listener, int wake, grpc::Server& server) {
 Acceptors::Acceptors() : wake_(eventfd(0, EFD_CLOEXEC)) {}
 Acceptors::~Acceptors() { Stop(); }
 
-Status Acceptors::Add(UniqueFd socket, grpc::Server& server) {
+Acceptors::Take Acceptors::ToServer(grpc::Server& server) {
+  return [&server](int fd) { grpc::AddInsecureChannelFromFd(&server, fd); };
+}
+
+Status Acceptors::Add(UniqueFd socket, Take take) {
   if (fcntl(socket.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoStatus(errno, "fcntl");
   int fd = socket.get();
   sockets_.push_back(std::move(socket));
-  threads_.emplace_back([fd, wake = wake_.get(), &server] { AcceptLoop(fd, wake, server); });
+  threads_.emplace_back(
+      [fd, wake = wake_.get(), take = std::move(take)] { AcceptLoop(fd, wake, take); });
   return OkStatus();
 }
 

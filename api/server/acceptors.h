@@ -4,6 +4,7 @@
 // listeners cannot do that.
 #pragma once
 
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -22,8 +23,13 @@ class Acceptors {
   Acceptors();
   ~Acceptors();  // Stop
 
-  // Accepts on `socket` for `server`, which outlives this or the next Stop.
-  Status Add(UniqueFd socket, grpc::Server& server);
+  // Who gets a connection, and owns its descriptor from then on. Called by the socket's thread,
+  // until the next Stop.
+  using Take = std::function<void(int fd)>;
+  // For connections in the clear; `server` outlives the next Stop.
+  static Take ToServer(grpc::Server& server);
+  // Accepts on `socket`.
+  Status Add(UniqueFd socket, Take take);
   // No connection is handed over after this; sockets are closed.
   void Stop();
 

@@ -1,5 +1,5 @@
-// One grpc::Server; plain sockets are accepted here, so that the daemon decides on
-// their paths, owners and modes.
+// One grpc::Server; sockets are accepted here, so that the daemon decides on their paths,
+// owners and modes, and can serve those that systemd made.
 #include "api/server/server.h"
 
 #include <grpc/support/log.h>
@@ -8,6 +8,7 @@
 #include <grpcpp/impl/service_type.h>
 
 #include <mutex>
+#include <optional>
 
 #include "api/server/acceptors.h"
 #include "api/server/services.h"
@@ -25,17 +26,23 @@ constexpr std::chrono::seconds kGrace{5};
 // The library's own messages (a client without a certificate …) are for debugging.
 void LogOfLibrary(gpr_log_func_args* args) { log::Debug(StrCat("grpc: ", args->message)); }
 
+std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const TlsIdentity& identity) {
+  grpc::SslServerCredentialsOptions options(
+      identity.client_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                 : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_key_cert_pairs.push_back({identity.key, identity.certificate});
+  options.pem_root_certs = identity.client_ca;
+  return grpc::SslServerCredentials(options);
+}
+
 }  // namespace
 
 struct Server::State {
   CallThreads threads;
   UnknownMethods unknown;
   std::vector<std::unique_ptr<grpc::Service>> services;
-  struct TlsAddress {
-    std::string address;
-    TlsIdentity identity;
-  };
-  std::vector<TlsAddress> tls;
+  std::optional<TlsIdentity> identity;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> tls;  // null without identity
   std::unique_ptr<grpc::Server> server;
   Acceptors acceptors;
 };
@@ -59,9 +66,7 @@ Server::Server(const ServerParts& parts) : state_(std::make_unique<State>()) {
 
 Server::~Server() { Stop(); }
 
-void Server::ListenTls(const std::string& address, const TlsIdentity& identity) {
-  state_->tls.push_back({address, identity});
-}
+void Server::UseTls(const TlsIdentity& identity) { state_->identity = identity; }
 
 Status Server::Start() {
   // Tools like grpcurl ask what is served.
@@ -76,13 +81,10 @@ Status Server::Start() {
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMessageBytes);
   builder.RegisterCallbackGenericService(&state_->unknown);
   for (auto& service : state_->services) builder.RegisterService(service.get());
-  for (const State::TlsAddress& tls : state_->tls) {
-    grpc::SslServerCredentialsOptions options(
-        tls.identity.client_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
-                                       : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-    options.pem_key_cert_pairs.push_back({tls.identity.key, tls.identity.certificate});
-    options.pem_root_certs = tls.identity.client_ca;
-    builder.AddListeningPort(tls.address, grpc::SslServerCredentials(options));
+  if (state_->identity) {
+    state_->tls = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        CredentialsOf(*state_->identity));
   }
   state_->server = builder.BuildAndStart();
   if (state_->server == nullptr) return UnknownError("could not start the gRPC server");
@@ -90,7 +92,18 @@ Status Server::Start() {
 }
 
 Status Server::Listen(UniqueFd socket) {
-  return state_->acceptors.Add(std::move(socket), *state_->server);
+  return state_->acceptors.Add(std::move(socket), Acceptors::ToServer(*state_->server));
+}
+
+Status Server::ListenTls(UniqueFd socket) {
+  if (state_->tls == nullptr) return FailedPreconditionError("there is no certificate");
+  const int listener = socket.get();
+  return state_->acceptors.Add(std::move(socket), [tls = state_->tls.get(), listener](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.listener_fd = listener;
+    connection.fd = fd;
+    tls->HandleNewConnection(&connection);
+  });
 }
 
 void Server::Stop() {

@@ -47,7 +47,7 @@ struct ServerParts {
   const worker::cdi::CdiDevices* devices = nullptr;  // may be null: there are none
 };
 
-// A certificate for a TCP address; PEM texts. With `client_ca` clients must show one.
+// A certificate for TCP sockets; PEM texts. With `client_ca` clients must show one.
 struct TlsIdentity {
   std::string certificate;
   std::string key;
@@ -60,12 +60,13 @@ class Server {
   explicit Server(const ServerParts& parts);
   ~Server();  // Stop
 
-  // Serves what connects to a listening socket, in the clear.
-  Status Listen(UniqueFd socket);
-  // Serves TLS on host:port. Call before Start. `port` is what was bound.
-  void ListenTls(const std::string& address, const TlsIdentity& identity);
-  // UNKNOWN if a TLS address cannot be bound.
+  // What ListenTls shows. Call before Start.
+  void UseTls(const TlsIdentity& identity);
+  // UNKNOWN if the identity is not one.
   Status Start();
+  // Serves what connects to a listening socket, in the clear. Call after Start, as the next.
+  Status Listen(UniqueFd socket);
+  Status ListenTls(UniqueFd socket);
   // Ends all calls; builds are cancelled. Blocks until they are gone.
   void Stop();
 

@@ -24,7 +24,7 @@ StatusOr<std::unique_ptr<TraceCollector>> TraceCollector::Open(UniqueFd socket) 
   builder.RegisterService(state.service.get());
   state.server = builder.BuildAndStart();
   if (state.server == nullptr) return UnknownError("could not start the trace collector");
-  RETURN_IF_ERROR(state.acceptors.Add(std::move(socket), *state.server));
+  RETURN_IF_ERROR(state.acceptors.Add(std::move(socket), Acceptors::ToServer(*state.server)));
   return collector;
 }
 

@@ -2,6 +2,7 @@
 #include "cmd/buildkitd/listeners.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -34,16 +35,19 @@ StatusOr<UniqueFd> ActivationSocket(std::string_view name) {
   return UniqueFd(kFirstActivationFd);
 }
 
+bool IsTcp(int socket) {
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  return ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+         (domain == AF_INET || domain == AF_INET6);
+}
+
 }  // namespace
 
 StatusOr<Listeners> Listeners::Open(const Config& config) {
   Listeners listeners;
   if (config.addresses.empty()) return InvalidArgumentError("--addr cannot be empty");
-  ASSIGN_OR_RETURN(auto identity, LoadTls(config));
-  if (identity) {
-    listeners.identity_ = *std::move(identity);
-    listeners.tls_ = true;
-  }
+  ASSIGN_OR_RETURN(listeners.identity_, LoadTls(config));
   for (const std::string& address : config.addresses) {
     RETURN_IF_ERROR(listeners.Add(address, config));
   }
@@ -57,8 +61,12 @@ Status Listeners::Add(const std::string& address, const Config& config) {
                                        " does not contain proto, you meant unix://", address, " ?"));
   }
   std::string where(rest);
+  const bool tls = identity_.has_value();
+  auto no_tls = [&] {
+    if (tls) log::Warning(StrCat("TLS is disabled for ", address));
+  };
   if (scheme == "unix") {
-    if (tls_) log::Warning(StrCat("TLS is disabled for ", address));
+    no_tls();
     ASSIGN_OR_RETURN(UniqueFd fd,
                      ListenUnix(where, static_cast<uid_t>(config.uid.value_or(getuid())),
                                 static_cast<gid_t>(config.gid.value_or(getgid()))));
@@ -68,32 +76,30 @@ Status Listeners::Add(const std::string& address, const Config& config) {
   }
   if (scheme == "fd") {
     ASSIGN_OR_RETURN(UniqueFd fd, ActivationSocket(rest));
-    sockets_.push_back({"socket activation", std::move(fd)});
+    const bool tcp = IsTcp(fd.get());
+    if (!tcp) no_tls();
+    sockets_.push_back({"socket activation", std::move(fd), tls && tcp});
     return OkStatus();
   }
   if (scheme != "tcp") return InvalidArgumentError(StrCat("addr ", address, " not supported"));
-  if (tls_) {
-    tls_addresses_.push_back(where);
-    return OkStatus();
+  if (!tls) {
+    log::Warning(StrCat("TLS is not enabled for ", address,
+                        ". enabling mutual TLS authentication is highly recommended"));
   }
-  log::Warning(StrCat("TLS is not enabled for ", address,
-                      ". enabling mutual TLS authentication is highly recommended"));
   ASSIGN_OR_RETURN(UniqueFd fd, ListenTcp(where));
-  sockets_.push_back({where, std::move(fd)});
+  sockets_.push_back({where, std::move(fd), tls});
   return OkStatus();
 }
 
 void Listeners::Prepare(api::Server& server) {
-  for (const std::string& address : tls_addresses_) server.ListenTls(address, identity_);
+  if (identity_) server.UseTls(*identity_);
 }
 
 Status Listeners::Serve(api::Server& server) {
-  for (const std::string& address : tls_addresses_) {
-    log::Info(StrCat("running server on ", address));
-  }
   for (Socket& socket : sockets_) {
     log::Info(StrCat("running server on ", socket.shown));
-    RETURN_IF_ERROR(server.Listen(std::move(socket.fd)));
+    RETURN_IF_ERROR(socket.tls ? server.ListenTls(std::move(socket.fd))
+                               : server.Listen(std::move(socket.fd)));
   }
   return OkStatus();
 }

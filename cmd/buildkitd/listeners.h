@@ -1,6 +1,7 @@
 // Listening addresses: unix sockets, TCP with and without TLS, systemd's sockets.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ class Listeners {
   Listeners& operator=(Listeners&&) = default;
   ~Listeners();
 
-  // Hands everything to the server; the TLS addresses before it starts.
+  // Hands everything to the server: the certificate before it starts, then the sockets.
   void Prepare(api::Server& server);
   Status Serve(api::Server& server);
 
@@ -28,14 +29,13 @@ class Listeners {
   struct Socket {
     std::string shown;  // in the log
     UniqueFd fd;
+    bool tls = false;
   };
   Status Add(const std::string& address, const Config& config);
 
   std::vector<Socket> sockets_;
-  std::vector<std::string> tls_addresses_;
   std::vector<std::string> paths_;
-  api::TlsIdentity identity_;
-  bool tls_ = false;
+  std::optional<api::TlsIdentity> identity_;
 };
 
 }  // namespace kiln::buildkitd
