@@ -22,7 +22,10 @@ json Spec(const std::string& id, const RuntimeQuestion& question) {
       {"root", {{"path", "rootfs"}}},
       {"mounts", {{{"destination", "/proc"}, {"type", "proc"}, {"source", "proc"}}}},
       {"linux", {{"namespaces", {{{"type", "pid"}}, {{"type", "mount"}}}}}}};
-  if (!question.rootless) spec["linux"]["cgroupsPath"] = StrCat("/buildkit/", id);
+  if (question.rootless) return spec;
+  spec["linux"]["cgroupsPath"] = StrCat("/buildkit/", id);
+  // As each step has it; in a cgroup v2 tree it takes a program in the kernel.
+  spec["linux"]["resources"]["devices"] = json::array({{{"allow", false}, {"access", "rwm"}}});
   return spec;
 }
 
@@ -56,7 +59,9 @@ std::string WhyRuntimeFails(const RuntimeQuestion& question) {
   const std::string id = NewId();
   TempDir bundle(JoinPath(question.dir, StrCat("check-", id)));
   const std::string log = JoinPath(bundle.path(), "log.json");
+  // Some runtimes make devices in /dev although no mount says so.
   if (!MakeDirs(JoinPath(bundle.path(), "rootfs/proc")).ok() ||
+      !MakeDirs(JoinPath(bundle.path(), "rootfs/dev")).ok() ||
       !WriteFileAtomic(JoinPath(bundle.path(), "config.json"), Spec(id, question).dump()).ok()) {
     return "";
   }

@@ -30,13 +30,3 @@ has "$W/buildkitd.log" "cannot run steps on this machine: cgroups in hybrid mode
 ! build --no-cache 2>"$W/log" || fail "a step runs all the same"
 has "$W/log" "unable: cgroups in hybrid mode not supported"
 daemon_stop
-
-# Debian's: either it works here, or the log has its reason.
-if command -v crun >/dev/null; then
-  : >"$W/buildkitd.log"
-  daemon_start --oci-worker-binary crun
-  if ! build --no-cache 2>"$W/log"; then
-    has "$W/buildkitd.log" "the runtime crun cannot run steps on this machine: "
-    has "$W/log" "$(sed -n 's/.*the runtime crun cannot run steps on this machine: \([^"\]*\).*/\1/p' "$W/buildkitd.log" | head -1)"
-  fi
-fi
