@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "api/containerd/containerd_client.h"
+#include "api/containerd/lost_shims.h"
 #include "api/containerd/task_io.h"
 #include "api/proto/containerd/runc_options.pb.h"
 #include "base/file.h"
@@ -66,6 +67,8 @@ class TaskProcess {
     std::stop_callback on_stop(stop, [this] { Wake(stopped_.get()); });
     while (!ended_ || (io_.open() && !lost_)) RETURN_IF_ERROR(Step(output));
     if (control() != nullptr) control()->Ended();
+    // The task holds the cgroup until it is deleted.
+    if (exec_id_.empty() && call_.cgroup != nullptr) call_.on_end();
     if (!wait_status_.ok()) return Annotate(wait_status_, "failure waiting for process");
     exit_.code = static_cast<int>(response_.exit_status());
     return exit_;
@@ -299,10 +302,12 @@ class ContainerdRuntime : public worker::exec::ContainerRuntime {
     ctd_tasks::DeleteTaskRequest task;
     task.set_container_id(id);
     ctd_tasks::DeleteResponse deleted;
-    client_.Call(tasks, &ctd_tasks::Tasks::Stub::Delete, task, &deleted).IgnoreError();
+    const Status ended = client_.Call(tasks, &ctd_tasks::Tasks::Stub::Delete, task, &deleted);
     if (Status removed = DeleteContainer(id); !removed.ok()) {
       std::lock_guard lock(mutex_);
       forgotten_.insert(id);
+    } else if (IsNotFound(ended)) {
+      EndLostShim(options_.name_space, id);
     }
   }
 

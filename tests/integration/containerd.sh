@@ -1,4 +1,5 @@
 # Sourced by cases of the containerd worker after lib.sh: a containerd of the case's own.
+[ "$WORKER" = oci ] || skip "the case has a containerd of its own in any case"
 for program in containerd ctr; do
   command -v "$program" >/dev/null || skip "$program is not installed"
 done
@@ -26,8 +27,14 @@ containerd_end() {  # containerd_end SIGNAL
   kill "-$1" "$containerd_pid"
   wait "$containerd_pid" 2>/dev/null || true
 }
+use_containerd() {  # for each daemon_start from here on
+  WORKER=containerd
+  worker_flags=(--oci-worker=false --containerd-worker=true --containerd-worker-addr "$CTD"
+    --otel-socket-path "$W/otel.sock")
+}
 daemon_start_containerd() {
-  daemon_start --oci-worker=false --containerd-worker=true --containerd-worker-addr "$CTD" \
-    --containerd-worker-net=host --otel-socket-path "$W/otel.sock" "$@"
+  use_containerd
+  daemon_start "$@"
 }
 no_containers() { [ -z "$(ctd containers ls -q)" ] && [ -z "$(ctd tasks ls -q)" ]; }
+no_shims() { ! pgrep -f -- "containerd-shim.* -address $CTD" >/dev/null; }

@@ -101,5 +101,6 @@ for S in $snapshotters; do
     check 0
   done
   free_all
+  wait_for 10 no_shims || { pgrep -af -- "containerd-shim.* -address $CTD" >&2; fail "$S: shims are left"; }
   daemon_stop
 done
