@@ -1,6 +1,7 @@
 # Sourced by every case: a daemon of its own, helpers, and the check that nothing is left.
 #
-# From the environment: BUILDKITD, BUILDCTL (programs), BUILDX (may be empty).
+# From the environment: BUILDKITD, BUILDCTL (programs), BUILDX (may be empty); and
+# KILN_WORKER=containerd, which runs a case on that worker, with a containerd of its own.
 # A case sees: W (its folder), ROOT (the daemon's), BUILDKIT_HOST, BASE (an OCI
 # layout), BASE_DIGEST. It ends with status 77 to say that it was skipped, and why.
 set -euo pipefail
@@ -29,9 +30,11 @@ has() { grep -qF -- "$2" "$1" || { echo "--- $1:" >&2; cat "$1" >&2; fail "$1 la
 has_not() { ! grep -qF -- "$2" "$1" || { cat "$1" >&2; fail "$1 has: $2"; }; }
 count() { grep -cF -- "$2" "$1" || true; }
 
-daemon_start() {
-  "$BUILDKITD" --root "$ROOT" --addr "$BUILDKIT_HOST" --oci-worker=true --containerd-worker=false \
-    --oci-worker-net="${NET:-host}" "$@" >>"$W/buildkitd.log" 2>&1 &
+WORKER=oci
+worker_flags=(--oci-worker=true --containerd-worker=false)
+daemon_start() {  # daemon_start [ARGS…]: flags of the OCI worker are given to the worker there is
+  "$BUILDKITD" --root "$ROOT" --addr "$BUILDKIT_HOST" "${worker_flags[@]}" \
+    --$WORKER-worker-net="${NET:-host}" "${@/#--oci-worker-/--$WORKER-worker-}" >>"$W/buildkitd.log" 2>&1 &
   daemon_pid=$!
   wait_for 20 "$BUILDCTL" debug workers >"$W/workers" 2>/dev/null || { cat "$W/buildkitd.log" >&2; fail "the daemon does not answer"; }
 }
@@ -45,6 +48,23 @@ daemon_kill9() {
   kill -KILL "$daemon_pid"
   wait "$daemon_pid" 2>/dev/null || true
   daemon_pid=
+}
+stored_blobs() {  # one a line
+  if [ $WORKER = containerd ]; then
+    ctd content ls -q && ctr -a "$CTD" -n buildkit_history content ls -q
+  else
+    find "$ROOT/content/blobs" -type f
+  fi
+}
+forget_all() {  # as if there had never been a daemon; between daemons
+  rm -rf "$ROOT"
+  [ $WORKER = containerd ] || return 0
+  local space lease
+  for space in buildkit buildkit_history; do
+    for lease in $(ctr -a "$CTD" -n $space leases ls -q); do ctr -a "$CTD" -n $space leases rm "$lease" >/dev/null; done
+    ctr -a "$CTD" -n $space images ls -q | xargs -r ctr -a "$CTD" -n $space images rm >/dev/null
+    ctr -a "$CTD" -n $space content prune references >/dev/null
+  done
 }
 registry_start() {  # sets REG
   local port
@@ -102,10 +122,16 @@ PY
   runc --root "$W/runc-state" run --bundle "$b" "kiln-case-$$-$RANDOM" </dev/null
 }
 
+containers() {  # of steps, one a line
+  if [ $WORKER = containerd ]; then ctd containers ls -q; else pgrep -af -- "runc .*run .*$ROOT" || true; fi
+}
+a_step_runs() { [ -n "$(containers)" ]; }
+no_step_runs() { [ -z "$(containers)" ]; }
 leftovers() {  # mounts, containers and steps' processes under this case's root
   grep -F " $ROOT/" /proc/self/mountinfo || true
   find "$ROOT" -path '*runc*' -name state.json 2>/dev/null || true
   pgrep -af -- "runc .*$ROOT" || true
+  [ $WORKER = oci ] || ! kill -0 "$containerd_pid" 2>/dev/null || containers
 }
 clean() { [ -z "$(leftovers)" ]; }
 
@@ -128,3 +154,8 @@ trap finish EXIT
 
 BASE=$W/base
 BASE_DIGEST=$("$TOP/tools/busybox-image" "$BASE")
+if [ "${KILN_WORKER:-oci}" = containerd ]; then
+  . "$TOP/tests/integration/containerd.sh"
+  containerd_start
+  use_containerd
+fi

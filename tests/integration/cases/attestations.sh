@@ -45,4 +45,4 @@ has "$W/logs" 'RUN echo "hello world" > /hello'
 "$BUILDCTL" debug logs nosuchbuild >"$W/logs" 2>&1 && fail "logs of no build"
 "$BUILDCTL" prune-histories >/dev/null
 "$BUILDCTL" prune --all >/dev/null
-[ -z "$(find "$ROOT/content/blobs" -type f)" ] || fail "blobs stay after the history is gone"
+[ -z "$(stored_blobs)" ] || fail "blobs stay after the history is gone"

@@ -12,7 +12,7 @@ BASE2_DIGEST=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]+"/i
 export BASE2_DIGEST
 for mode in ${KILN_EXPLAIN_MODES:-local import}; do
   daemon_stop
-  rm -rf "$ROOT"
+  forget_all
   daemon_start
   python3 "$TOP/tests/integration/explain_cases.py" "$mode" ${KILN_EXPLAIN_CASE:+"$KILN_EXPLAIN_CASE"} || fail "$mode"
 done

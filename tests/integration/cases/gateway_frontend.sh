@@ -35,11 +35,9 @@ has "$W/said" "frontend grpc server closed unexpectedly"
   fail "a capability that is not there is there"
 has "$W/said" "unsupported frontend capability moby.buildkit.frontend.nothing"
 
-runs() { pgrep -f "runc .*run .*$ROOT" >/dev/null; }
-gone() { ! runs; }
 frontend endless "while true; do sleep 1; done"
 run endless "$DIGEST" 2>"$W/said" &
 client=$!
-wait_for 20 runs || fail "the frontend does not start"
+wait_for 20 a_step_runs || fail "the frontend does not start"
 kill -KILL "$(pgrep -P $client)" # the program, not the shell around it
-wait_for 20 gone || fail "the frontend outlives its client"
+wait_for 20 no_step_runs || fail "the frontend outlives its client"

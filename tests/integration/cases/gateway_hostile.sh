@@ -30,7 +30,6 @@ hostile() {
 }
 of_daemon() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$daemon_pid/status"; }
 descriptors() { ls "/proc/$daemon_pid/fd" | wc -l; }
-frontends() { pgrep -f -- "runc .*$ROOT" >/dev/null; }
 # The slack is gRPC's: it makes pollers and idle threads as it sees fit. Idle threads end
 # after ten seconds.
 settled() {
@@ -89,7 +88,7 @@ said "large: 8 grpc: trying to send message larger than max (17000005 vs. 167772
 # One that never ends does not keep others from building, and goes with its client.
 hostile endless &
 client=$!
-wait_for 20 frontends || fail "the frontend does not start"
+wait_for 20 a_step_runs || fail "the frontend does not start"
 dockerfile <<'D'
 FROM base
 RUN echo others go on

@@ -9,7 +9,14 @@ kills=${KILN_KILLS:-5}
 seed=${KILN_KILL_SEED:-$(date +%s)}
 echo "KILN_KILL_SEED=$seed KILN_KILLS=$kills"
 RANDOM=$seed
-root_check() { python3 "$TOP/tests/integration/root_check.py" "$ROOT" "$@"; }
+root_check() {
+  local stored=()
+  if [ $WORKER = containerd ]; then
+    { ctd snapshots ls | awk 'NR > 1 { sub(/-active$/, "", $1); print $1 }' && ctd content ls -q; } >"$W/stored"
+    stored=(--stored "$W/stored")
+  fi
+  python3 "$TOP/tests/integration/root_check.py" "$ROOT" "${stored[@]}" "$@"
+}
 
 # Steps of one variant: copies, a chain of runs, two stages that run beside each other.
 variant() {

@@ -57,7 +57,7 @@ ip netns exec "$FAR" python3 "$W/server.py" "$SERVER" 2>"$W/server.log" &
 extra_pids="$extra_pids $!"
 answers() { python3 -c "import urllib.request; urllib.request.urlopen('http://$SERVER/', timeout=2)" 2>/dev/null; }
 wait_for 10 answers || { cat "$W/server.log"; fail "the far machine does not answer"; }
-dns() { printf '[dns]\n  nameservers = ["%s"]\n  options = ["timeout:2"]\n[worker.oci]\n  cniBinaryPath = "%s"\n' "$SERVER" $CNI; }
+dns() { printf '[dns]\n  nameservers = ["%s"]\n  options = ["timeout:2"]\n[worker.%s]\n  cniBinaryPath = "%s"\n' "$SERVER" $WORKER $CNI; }
 
 links() { ip -o link show master "$1" 2>/dev/null | wc -l; }
 namespaces() { find "$ROOT" -path '*/net/cni/*' -type f | wc -l; }

@@ -17,7 +17,7 @@ skopeo copy -q --src-tls-verify=false "docker://$REG/kiln/pushed:1" "oci-archive
 [ "$(run_image "$W/back.tar")" = pushed ] || fail "the pushed image does not run"
 
 daemon_stop
-rm -rf "$ROOT"
+forget_all
 printf 'FROM %s/kiln/pushed:1\nRUN cp /pushed /again\nCMD ["/again"]\n' "$REG" >"$W/ctx/Dockerfile"
 daemon_start
 build --output type=oci,dest="$W/out.tar" 2>"$W/log2"

@@ -54,7 +54,7 @@ open(sys.argv[3], "w").write(str(server.server_port))
 server.serve_forever()
 PY
 python3 "$W/registry.py" "$BASE" "$W/asked" "$W/port" &
-extra_pids=$!
+extra_pids="$extra_pids $!"
 wait_for 10 test -s "$W/port" || fail "no registry"
 REG=127.0.0.1:$(cat "$W/port")
 daemon_start

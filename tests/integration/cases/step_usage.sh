@@ -12,7 +12,7 @@ daemon_start
 build --no-cache 2>"$W/log" || { cat "$W/log"; fail "no build"; }
 
 # The blob itself, whatever shows the history: the one in the store that has it.
-find "$ROOT" -path '*sha256*' -type f -exec grep -l '"resourceUsage"' {} + >"$W/found" || fail "no step's usage is kept"
+find "$W" -path '*sha256*' -type f -exec grep -l '"resourceUsage"' {} + >"$W/found" || fail "no step's usage is kept"
 python3 - "$(head -1 "$W/found")" <<'PY'
 import json, sys
 d = json.load(open(sys.argv[1]))
