@@ -8,6 +8,13 @@ containerd_pid=
 # The steps' trees are overlays, which cannot lie on another overlay.
 mount -t tmpfs -o mode=755 kiln "$W" 2>/dev/null || skip "no mounts can be made here"
 BASE_DIGEST=$("$TOP/tools/busybox-image" "$BASE")
+# KILN_CONTAINERD_FS=ext4: its data lies on another file system than the daemon's root.
+if [ -n "${KILN_CONTAINERD_FS:-}" ]; then
+  mkdir "$W/ctd-root"
+  truncate -s 1G "$W/ctd.img"
+  "mkfs.$KILN_CONTAINERD_FS" -q "$W/ctd.img" >"$W/log"
+  mount -o loop "$W/ctd.img" "$W/ctd-root" || skip "no file can be mounted here"
+fi
 cat >"$W/containerd.toml" <<T
 version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]

@@ -111,9 +111,14 @@ StatusOr<std::unique_ptr<NetworkProvider>> OpenBridgeNetwork(const ExecutorOptio
   ASSIGN_OR_RETURN(std::unique_ptr<CniPlugins> plugins,
                    CniPlugins::Parse(Configuration(names, options), "of the bridge",
                                      names.folders, /*loopback=*/false));
-  UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  bool there = false;
+  RETURN_IF_ERROR(InPluginNamespace([&] {
+    UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    there = IsBridge(socket.get(), options.bridge_name);
+    return OkStatus();
+  }));
   std::function<void()> at_end;
-  if (!IsBridge(socket.get(), options.bridge_name)) {
+  if (!there) {
     at_end = [name = options.bridge_name] { RemoveBridge(name); };
   }
   return NewCniProvider(options.root, std::move(plugins), options.cni_pool_size,

@@ -32,14 +32,23 @@ class CniLease : public NetworkLease {
         sandbox_(std::move(sandbox)),
         result_file_(JoinPath(places.results, sandbox_.id)) {}
   ~CniLease() override {
-    if (joined_) plugins_->Delete(sandbox_, ReadFile(result_file_).value_or(""));
+    if (joined_) {
+      InPluginNamespace([&] {
+        plugins_->Delete(sandbox_, ReadFile(result_file_).value_or(""));
+        return OkStatus();
+      }).IgnoreError();
+    }
     netns::Unbind(sandbox_.path);
     ::unlink(result_file_.c_str());
   }
 
   Status SetUp() {
     RETURN_IF_ERROR(netns::NewAt(sandbox_.path).status());
-    ASSIGN_OR_RETURN(std::string result, plugins_->Add(sandbox_));
+    std::string result;
+    RETURN_IF_ERROR(InPluginNamespace([&]() -> Status {
+      ASSIGN_OR_RETURN(result, plugins_->Add(sandbox_));
+      return OkStatus();
+    }));
     joined_ = true;
     return WriteFileAtomic(result_file_, result, 0600);
   }
@@ -71,7 +80,11 @@ class CniProvider : public NetworkProvider {
       : places_(std::move(places)), plugins_(std::move(plugins)), at_end_(std::move(at_end)) {}
   ~CniProvider() override {
     pool_.reset();
-    if (at_end_) at_end_();
+    if (!at_end_) return;
+    InPluginNamespace([this] {
+      at_end_();
+      return OkStatus();
+    }).IgnoreError();
   }
 
   void RemoveOld() const {
@@ -116,6 +129,15 @@ StatusOr<UniqueFd> InitLock() {
 }
 
 }  // namespace
+
+Status InPluginNamespace(const std::function<Status()>& work) {
+  const char* state = std::getenv("ROOTLESSKIT_STATE_DIR");
+  if (state == nullptr || *state == '\0') return work();
+  StatusOr<UniqueFd> detached = OpenFile(JoinPath(state, "netns"), O_RDONLY | O_CLOEXEC);
+  if (IsNotFound(detached.status())) return work();
+  RETURN_IF_ERROR(detached.status());
+  return netns::RunIn(detached->get(), work);
+}
 
 StatusOr<std::unique_ptr<NetworkProvider>> NewCniProvider(const std::string& root,
                                                           std::unique_ptr<CniPlugins> plugins,

@@ -17,6 +17,10 @@ StatusOr<std::unique_ptr<NetworkProvider>> NewCniProvider(const std::string& roo
                                                           std::unique_ptr<CniPlugins> plugins,
                                                           size_t pool_size,
                                                           std::function<void()> at_end);
+// Runs `work` where networks for steps are set up. RootlessKit can leave the daemon in the host's
+// network namespace (--detach-netns); its own, in which an ordinary user may do that, is then a
+// file. Elsewhere it is the caller's. Blocking.
+Status InPluginNamespace(const std::function<Status()>& work);
 // With the configuration and plugins that the options name.
 StatusOr<std::unique_ptr<NetworkProvider>> OpenCniNetwork(const ExecutorOptions& options);
 // With a configuration of our own: a bridge of the options' name and subnet, with NAT.

@@ -89,6 +89,18 @@ daemon_stop
 ! ip -o link show "$BRIDGE" >/dev/null 2>&1 || fail "the bridge stays"
 [ "$(namespaces)" = 0 ] || fail "namespaces stay: $(namespaces)"
 
+# As RootlessKit's --detach-netns leaves it: the namespace for steps is not the daemon's.
+mkdir "$W/kit"
+ln -s "/run/netns/$FAR" "$W/kit/netns"
+ROOTLESSKIT_STATE_DIR=$W/kit NET=bridge daemon_start --config "$W/bridge.toml" --allow-insecure-entitlement network.host
+ip -n "$FAR" -o link show "$BRIDGE" >/dev/null || fail "no bridge in the detached namespace"
+! ip -o link show "$BRIDGE" >/dev/null 2>&1 || fail "a bridge in the daemon's namespace"
+seen "" "nslookup kiln.test | grep -q 'Address.* $SERVER\$' && wget -q -O- http://$SERVER/" || { cat "$W/log"; fail "the detached network"; }
+has "$W/log" "from ${NAT_NET%.*}."
+daemon_stop
+! ip -n "$FAR" -o link show "$BRIDGE" >/dev/null 2>&1 || fail "the bridge stays in the detached namespace"
+[ "$(namespaces)" = 0 ] || fail "namespaces stay: $(namespaces)"
+
 cat >"$W/cni.conflist" <<J
 {"cniVersion": "0.4.0", "name": "kiln-$TAG", "plugins": [
   {"type": "bridge", "bridge": "c$BRIDGE", "isGateway": true, "ipMasq": true,
