@@ -1,5 +1,5 @@
 # The daemon of an ordinary user under RootlessKit: defaults, both kinds of process sandbox,
-# each snapshotter, and a self-test that names what is missing. The user exists only in a
+# each snapshotter, the containerd worker, and a self-test that names what is missing. The user exists only in a
 # mount namespace of this case.
 . "$(dirname "$0")/../lib.sh"
 for program in rootlesskit newuidmap newgidmap setpriv; do
@@ -117,4 +117,41 @@ if command -v fuse-overlayfs >/dev/null && "${as_user[@]}" test -w /dev/fuse; th
   stop_daemon
 else
   echo "fuse-overlayfs was not tried: it is not installed, or /dev/fuse is closed to the user"
+fi
+
+# Steps, trees and blobs in a containerd of the same user, in the same namespaces.
+if command -v containerd >/dev/null && command -v ctr >/dev/null; then
+  CTD=$W/run/containerd.sock
+  cat >"$W/containerd.toml" <<T
+version = 2
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+root = "$W/home/containerd"
+state = "$W/run/containerd"
+[grpc]
+  address = "$CTD"
+T
+  cat >"$W/both" <<S
+#!/bin/sh
+mount -t tmpfs none /run  # the shims' sockets
+containerd --config $W/containerd.toml 2>>$W/run/containerd.log &
+for i in \$(seq 100); do ctr -a $CTD version >/dev/null 2>&1 && break; sleep 0.2; done
+$W/buildkitd --oci-worker=false --containerd-worker=true --containerd-worker-addr $CTD "\$@"
+S
+  chmod 755 "$W/both"
+  user_daemon() {
+    "${as_user[@]}" rootlesskit --pidns --copy-up=/run "$W/both" "$@" >>"$W/buildkitd.log" 2>&1 &
+    daemon_pid=$!
+    wait_for 30 "$BUILDCTL" debug workers -v >"$W/workers" 2>/dev/null ||
+      { cat "$W/buildkitd.log" "$W/run/containerd.log" >&2; fail "the daemon does not answer with containerd"; }
+  }
+  for snapshotter in overlayfs native; do
+    rm -rf "$ROOT"
+    check --containerd-worker-snapshotter=$snapshotter
+    grep -qE 'worker.executor:\s+containerd' "$W/workers" || fail "another worker"
+    grep -qE "snapshotter:\s+$snapshotter" "$W/workers" || fail "another snapshotter"
+    [ -n "$(ls "$W/home/containerd/io.containerd.snapshotter.v1.$snapshotter/snapshots")" ] || fail "the trees are elsewhere"
+    stop_daemon
+  done
+else
+  echo "the containerd worker was not tried: containerd is not installed"
 fi
