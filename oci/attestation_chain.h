@@ -13,6 +13,7 @@ struct AttestationChain {
   Digest root;                  // the index
   Digest image_manifest;        // of the platform; its bytes are not among the blobs
   Digest attestation_manifest;  // empty if there is none
+  Digest signature_manifest;    // of the attestation; empty if nobody has signed it
   struct Blob {
     Descriptor descriptor;
     std::string bytes;

@@ -151,4 +151,39 @@ StatusOr<std::unique_ptr<HttpResponse>> Registry::Open(const RegistryCall& call,
   return first;
 }
 
+StatusOr<std::vector<Descriptor>> Registry::Referrers(const RegistryCall& call,
+                                                      const Digest& subject) {
+  Status first;
+  auto keep = [&first](Status status) {
+    if (first.ok()) first = std::move(status);
+  };
+  for (bool by_tag : {false, true}) {
+    const std::string tag = StrCat(subject.algorithm(), "-", subject.hex());
+    State::Ask ask{.path = by_tag ? StrCat("/manifests/", tag)
+                                  : StrCat("/referrers/", subject.text())};
+    ask.headers["Accept"] = StrCat(kOciIndex, ", */*");
+    for (Endpoint& endpoint : EndpointsFor(state_->hosts, call.ref.domain, call.insecure, false)) {
+      StatusOr<std::unique_ptr<HttpResponse>> response = state_->Do(call, endpoint, ask);
+      if (!response.ok()) {
+        if (IsCancelled(response.status())) return response.status();
+        keep(Denied(response.status()));
+        continue;
+      }
+      if ((*response)->status == 404) {
+        if (by_tag) return std::vector<Descriptor>();
+        continue;
+      }
+      if ((*response)->status > 299) {
+        keep(UnexpectedStatus("GET", AskUrl(endpoint, call, ask.path), **response));
+        continue;
+      }
+      ASSIGN_OR_RETURN(std::string bytes, (*response)->ReadBody(kMaxManifest));
+      StatusOr<Index> index = ParseIndex(bytes);
+      if (!index.ok()) return Annotate(index.status(), "failed to decode referrers index");
+      return std::move(index->manifests);
+    }
+  }
+  return first;
+}
+
 }  // namespace kiln::oci

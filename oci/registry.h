@@ -73,6 +73,10 @@ class Registry {
   StatusOr<std::unique_ptr<HttpResponse>> Open(const RegistryCall& call, const Descriptor& blob,
                                                int64_t offset = 0);
 
+  // What names the manifest `subject` as its own, by the registry's list or, where it keeps
+  // none, by the index that clients keep in its place. None is no error.
+  StatusOr<std::vector<Descriptor>> Referrers(const RegistryCall& call, const Digest& subject);
+
   // `bytes` is asked for once per try. Nothing is sent if the registry has the blob, or may
   // take it from its repository `from`, a path ("": there is none).
   Status PushBlob(const RegistryCall& call, const Descriptor& blob,

@@ -180,6 +180,63 @@ TEST(Registry, TakesABlobFromAnotherRepositoryOfTheRegistryWhereItMay) {
   }
 }
 
+class ReferrersTest : public ::testing::Test {
+ protected:
+  // What is said of a manifest by a registry that answers so, by path.
+  StatusOr<std::vector<Descriptor>> Ask(std::map<std::string, Answer> answers) {
+    Server server([&](const Request& request) {
+      auto answer = answers.find(request.target);
+      return answer == answers.end() ? Reply(404) : answer->second;
+    });
+    Registry registry({});
+    auto found = registry.Referrers(CallFor(server.host() + "/a:t"), subject_);
+    log_ = server.log();
+    return found;
+  }
+  static std::string IndexOf(const std::string& artifact) {
+    Index index{.media_type = std::string(kOciIndex)};
+    index.manifests.push_back({.media_type = std::string(kOciManifest),
+                               .digest = Digest::Of(artifact),
+                               .size = 1,
+                               .artifact_type = artifact});
+    return IndexJson(index);
+  }
+  Digest subject_ = Digest::Of("subject");
+  std::string list_ = StrCat("/v2/a/referrers/", subject_.text());
+  std::string tag_ = StrCat("/v2/a/manifests/sha256-", subject_.hex());
+  std::vector<std::string> log_;
+};
+
+TEST_F(ReferrersTest, TheRegistryKeepsAList) {
+  auto found = Ask({{list_, Reply(200, IndexOf("x/list"))}, {tag_, Reply(200, IndexOf("x/tag"))}});
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().artifact_type, "x/list");
+  EXPECT_EQ(log_, std::vector<std::string>{"GET " + list_});
+}
+
+TEST_F(ReferrersTest, OrClientsKeepItUnderATag) {
+  auto found = Ask({{tag_, Reply(200, IndexOf("x/tag"))}});
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().artifact_type, "x/tag");
+}
+
+TEST_F(ReferrersTest, NoneIsNoError) {
+  auto found = Ask({});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_TRUE(found->empty());
+  // A registry that does not know the question may say anything.
+  EXPECT_TRUE(Ask({{list_, Reply(400)}}).ok());
+}
+
+TEST_F(ReferrersTest, WhatIsRefusedOrNoListIsAnError) {
+  EXPECT_FALSE(Ask({{tag_, Reply(403)}}).ok());
+  auto garbage = Ask({{list_, Reply(200, "[]")}});
+  EXPECT_TRUE(garbage.status().message().starts_with("failed to decode referrers index: "))
+      << garbage.status();
+}
+
 TEST(ParseChallenges, ReadsSeveralSchemes) {
   auto found = ParseChallenges(R"(Bearer realm="https://r/t?a=b,c",service=s, Basic realm="x\"y")");
   ASSERT_EQ(found.size(), 2u);

@@ -15,6 +15,9 @@ void FillChain(const oci::AttestationChain& chain, gateway::AttestationChain* ou
   out->set_root(chain.root.text());
   out->set_imagemanifest(chain.image_manifest.text());
   out->set_attestationmanifest(chain.attestation_manifest.text());
+  if (!chain.signature_manifest.empty()) {
+    out->add_signaturemanifests(chain.signature_manifest.text());
+  }
   for (const auto& [digest, blob] : chain.blobs) {
     gateway::Blob& to = (*out->mutable_blobs())[digest];
     to.mutable_desc()->set_media_type(blob.descriptor.media_type);

@@ -15,6 +15,8 @@ using oci::Descriptor;
 constexpr const char* kReferenceType = "vnd.docker.reference.type";
 constexpr const char* kReferenceDigest = "vnd.docker.reference.digest";
 constexpr const char* kPredicate = "in-toto.io/predicate-type";
+constexpr const char* kBundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+constexpr const char* kCosign = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
 std::string NoteOf(const Descriptor& blob, const char* key) {
   auto note = blob.annotations.find(key);
@@ -30,6 +32,30 @@ StatusOr<std::string> AddBlob(cache::BlobSource& source, const Descriptor& blob,
   }
   chain->blobs[blob.digest.text()] = {blob, *bytes};
   return bytes;
+}
+
+// One signature of the attestation: a bundle before one in cosign's own form.
+Status AddSignature(ImageOrigin& origin, const std::string& ref, cache::BlobSource& source,
+                    AttestationChain* chain) {
+  StatusOr<std::vector<Descriptor>> all = origin.Referrers(ref, chain->attestation_manifest);
+  if (!all.ok()) {
+    return Annotate(all.status(), StrCat("fetching referrers for attestation manifest ",
+                                         chain->attestation_manifest.text()));
+  }
+  const Descriptor* found = nullptr;
+  for (const char* type : {kBundle, kCosign}) {
+    auto of_type = [&](const Descriptor& one) { return one.artifact_type == type; };
+    auto one = std::find_if(all->begin(), all->end(), of_type);
+    if (found == nullptr && one != all->end()) found = &*one;
+  }
+  if (found == nullptr) return OkStatus();
+  chain->signature_manifest = found->digest;
+  ASSIGN_OR_RETURN(std::string bytes, AddBlob(source, *found, chain));
+  ASSIGN_OR_RETURN(oci::Manifest manifest, oci::ParseManifest(bytes));
+  for (const Descriptor& layer : manifest.layers) {
+    RETURN_IF_ERROR(AddBlob(source, layer, chain).status());
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -59,6 +85,7 @@ StatusOr<std::optional<AttestationChain>> FindAttestations(
   if (attestation == index.manifests.end()) return std::optional(std::move(chain));
   chain.attestation_manifest = attestation->digest;
   ASSIGN_OR_RETURN(bytes, AddBlob(*source, *attestation, &chain));
+  RETURN_IF_ERROR(AddSignature(origin, ref, *source, &chain));
   if (predicates.empty()) return std::optional(std::move(chain));
   ASSIGN_OR_RETURN(oci::Manifest manifest, oci::ParseManifest(bytes));
   for (const Descriptor& statement : manifest.layers) {

@@ -1,4 +1,4 @@
-// From an image's index to what attests one of its images. Signatures are not looked for.
+// From an image's index to what attests one of its images, and who has signed that.
 #pragma once
 
 #include <optional>

@@ -28,6 +28,12 @@ class ImageOrigin {
   // All bytes of one blob in order, whose size nobody has told. Not verified.
   virtual Status ReadBlob(const std::string& ref, const Digest& digest,
                           const std::function<Status(std::string_view)>& sink) = 0;
+  // What refers to a manifest in the repository of `ref`; where nothing can, nothing does.
+  virtual StatusOr<std::vector<oci::Descriptor>> Referrers(const std::string& ref,
+                                                           const Digest& subject) {
+    (void)ref, (void)subject;
+    return std::vector<oci::Descriptor>();
+  }
 };
 
 struct PulledImage {

@@ -157,6 +157,12 @@ class RegistryOrigin : public ImageOrigin {
     }
   }
 
+  StatusOr<std::vector<oci::Descriptor>> Referrers(const std::string& ref,
+                                                   const Digest& subject) override {
+    ASSIGN_OR_RETURN(oci::RegistryCall call, CallFor(ref));
+    return registry_->Referrers(call, subject);
+  }
+
  private:
   StatusOr<oci::RegistryCall> CallFor(const std::string& ref) const {
     oci::RegistryCall call;
