@@ -1,33 +1,6 @@
 # Frontend images that speak the protocol and mean no good: the daemon stays as it was.
 . "$(dirname "$0")/../lib.sh"
-PROGRAM=$(dirname "$BUILDKITD")/hostile-frontend
-[ -x "$PROGRAM" ] || skip "no hostile-frontend beside $BUILDKITD"
-daemon_start
-
-# The image of the frontend: the program and its libraries.
-mkdir -p "$W/image"
-cp "$PROGRAM" "$W/image/hostile-frontend"
-ldd "$PROGRAM" | grep -o '/[^ ]*' | while read -r library; do
-  mkdir -p "$W/image$(dirname "$library")"
-  cp -L "$library" "$W/image$library"
-done
-dockerfile <<'D'
-FROM scratch
-COPY . /
-ENTRYPOINT ["/hostile-frontend"]
-D
-build --local context="$W/image" --output type=oci,tar=false,dest="$W/hostile" \
-  --metadata-file "$W/hostile.json" 2>"$W/packing"
-DIGEST=$(python3 -c "import json; print(json.load(open('$W/hostile.json'))['containerimage.digest'])")
-
-# hostile MODE [ARGS…]: a build by that frontend; what it says is in $W/said.
-hostile() {
-  local mode=$1
-  shift
-  "$BUILDCTL" build --progress=plain --frontend gateway.v0 --opt source=hostile \
-    --oci-layout hostile="$W/hostile" --opt "context:hostile=oci-layout://hostile@$DIGEST" \
-    --oci-layout base="$BASE" --opt base="$BASE_DIGEST" --opt mode="$mode" "$@" >"$W/said" 2>&1
-}
+. "$TOP/tests/integration/hostile_frontend.sh"
 of_daemon() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$daemon_pid/status"; }
 descriptors() { ls "/proc/$daemon_pid/fd" | wc -l; }
 # The slack is gRPC's: it makes pollers and idle threads as it sees fit. Idle threads end
@@ -36,7 +9,6 @@ settled() {
   [ "$(descriptors)" -le $((fds + 4)) ] && [ "$(of_daemon Threads)" -le $((threads + 8)) ] && clean
 }
 rest() { wait_for 40 settled || fail "$1 leaves $(descriptors) of $fds descriptors, $(of_daemon Threads) of $threads threads: $(leftovers)"; }
-said() { has "$W/buildkitd.log" "$1"; } # by the frontend: its stderr is the daemon's
 
 # What a daemon that has built something keeps.
 hostile liar || { cat "$W/said"; fail "a frontend that returns something has no result"; }

@@ -1,5 +1,5 @@
 // A frontend that means no good: the option "mode" says how. For the case
-// gateway_hostile.sh, which counts what is left of it.
+// gateway_hostile.sh, which counts what is left of it, and terminal_size.sh.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -140,6 +140,53 @@ void ContainerFiles(Bridge& bridge) {
   status = bridge.StatFileContainer(&stat_context, stat, &found);
   Say(StrCat("stat ", found.stat().path(), " of ", found.stat().size()), status);
   Say("return", Return(bridge, ref));
+}
+
+// A process on a terminal, which is given a size at the start and another while it runs.
+// What the process prints goes on to stderr.
+void Terminal(Bridge& bridge) {
+  std::string ref;
+  grpc::Status status = SolveBase(bridge, &ref);
+  if (status.ok()) status = MakeContainer(bridge, "c", ref);
+  if (!status.ok()) return Say("container", status);
+  constexpr const char* kScript =
+      "until [ \"$(stty size 2>&-)\" = '40 132' ]; do sleep 0.1; done; trap 'told=yes' WINCH;"
+      "echo at the start; until [ \"$(stty size 2>&-) $told\" = '20 60 yes' ]; do sleep 0.1; done;"
+      "echo changed; exit 5";
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  auto stream = bridge.ExecProcess(&context);
+  gateway::ExecMessage message;
+  message.set_processid("p");
+  gateway::InitMessage* init = message.mutable_init();
+  init->set_containerid("c");
+  init->set_tty(true);
+  for (const char* arg : {"/bin/sh", "-c", kScript}) init->mutable_meta()->add_args(arg);
+  for (uint32_t fd : {0, 1}) init->add_fds(fd);
+  stream->Write(message);
+  auto resize = [&](uint32_t rows, uint32_t columns) {
+    gateway::ExecMessage asked;
+    asked.set_processid("p");
+    asked.mutable_resize()->set_rows(rows);
+    asked.mutable_resize()->set_cols(columns);
+    stream->Write(asked);
+  };
+  std::string said;
+  bool changed = false;
+  while (stream->Read(&message)) {
+    if (message.has_started()) resize(40, 132);
+    if (message.has_file()) said += message.file().data();
+    if (!changed && Contains(said, "at the start")) {
+      changed = true;
+      resize(20, 60);
+    }
+    if (!message.has_exit()) continue;
+    std::fprintf(stderr, "terminal: %s: exit %u\n", ReplaceAll(said, "\r\n", ", ").c_str(),
+                 message.exit().code());
+    break;
+  }
+  Say("return", Return(bridge, ref));
+  std::exit(0);
 }
 
 // Containers with a process each, none of them released.
@@ -313,6 +360,7 @@ int Main() {
   if (mode == "endless") Endless(bridge);
   if (mode == "caps") Caps(bridge);
   if (mode == "container-files") ContainerFiles(bridge);
+  if (mode == "terminal") Terminal(bridge);
   if (mode == "reads") ManyReads(bridge, count, static_cast<size_t>(bytes));
   if (mode == "large") LargeRead(bridge);
   if (mode == "liar") Liar(bridge);
