@@ -112,6 +112,23 @@ TEST_F(RemoteSnapshots, WhatCannotGoNowGoesLater) {
   EXPECT_EQ(Kept(), "d-active<");
 }
 
+TEST_F(RemoteSnapshots, WhatNobodyHeardOfGoesWithTheNextCollection) {
+  ASSERT_TRUE(Make("a", {}).ok());
+  ASSERT_TRUE(Make("b", {"a"}).ok());
+  ASSERT_TRUE(store_->Create("c", std::vector<std::string>{"a", "b"}).ok());
+  // By calls of a process that is gone, which end after this one has begun.
+  ASSERT_TRUE(remote_->Prepare("x-active", "").ok());
+  ASSERT_TRUE(remote_->Commit("x", "x-active", {}).ok());
+  ASSERT_TRUE(remote_->Prepare("y-active", "a").ok());
+  ASSERT_TRUE(store_->Collect().ok());
+  EXPECT_EQ(Kept(), "a<! b<a! c-active<b");
+  // And what they lay on can go.
+  ASSERT_TRUE(remote_->Prepare("z-active", "b").ok());
+  for (const std::string id : {"c", "b", "a"}) ASSERT_TRUE(store_->Remove(id).ok());
+  ASSERT_TRUE(store_->Collect().ok());
+  EXPECT_EQ(Kept(), "");
+}
+
 TEST_F(RemoteSnapshots, WhatAnEarlierAttemptLeftIsInNobodysWay) {
   ASSERT_TRUE(remote_->Prepare("a-active", "").ok());
   ASSERT_TRUE(store_->Create("a", {}).ok());

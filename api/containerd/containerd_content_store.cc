@@ -67,6 +67,9 @@ class NamespaceBlobs {
       : lease_(std::move(lease)),
         content_(ctd_content::Content::NewStub(lease_->client().channel())) {}
   Status Start();
+  // Notes what is under the lease: also what a call made of which nobody heard, as its process was
+  // killed meanwhile.
+  Status Reload();
   ContainerdLease& lease() { return *lease_; }
   Stub& content() { return *content_; }
   bool Has(const Digest& digest) {
@@ -93,12 +96,17 @@ class NamespaceBlobs {
   std::set<Digest> ours_;  // guarded by mutex_
 };
 
-Status NamespaceBlobs::Start() {
+Status NamespaceBlobs::Reload() {
   ASSIGN_OR_RETURN(std::vector<ContainerdLease::Resource> held, lease_->List());
   for (const auto& [type, id] : held) {
     if (type != kType) continue;
     if (StatusOr<Digest> digest = Digest::Parse(id); digest.ok()) Note(*digest);
   }
+  return OkStatus();
+}
+
+Status NamespaceBlobs::Start() {
+  RETURN_IF_ERROR(Reload());
   ctd_content::ListStatusesResponse writes;
   RETURN_IF_ERROR(lease_->Call(*content_, &Stub::ListStatuses, ctd_content::ListStatusesRequest(),
                                &writes));
@@ -411,6 +419,7 @@ Status ContainerdContentStore::Shelve(std::set<Digest> only_kept) {
 
 StatusOr<uint64_t> ContainerdContentStore::SweepPlace(
     NamespaceBlobs& place, const std::function<bool(const Digest&)>& is_live) {
+  RETURN_IF_ERROR(place.Reload());
   ASSIGN_OR_RETURN(std::vector<cache::BlobStat> found, place.List());
   std::map<Digest, int64_t> sizes;
   for (const cache::BlobStat& blob : found) sizes[blob.digest] = blob.size;

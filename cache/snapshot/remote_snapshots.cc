@@ -9,9 +9,11 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "cache/snapshot/snapshot_mounts.h"
 #include "cache/snapshot/tree_copy.h"
 
@@ -62,15 +64,18 @@ class RemoteSnapshots : public SnapshotStore {
   EntryPtr Find(const std::string& id) const;
   std::string BelowOf(std::span<const std::string> parents) const;
   StatusOr<EntryPtr> Prepare(const std::string& id, std::span<const std::string> parents);
+  StatusOr<EntryPtr> PrepareAnnounced(const std::string& id, const std::string& parent);
   Status Commit(const std::string& id, const Entry& entry);
   StatusOr<SnapshotFolders> Settle(const std::string& id, const std::vector<Mount>& mounts);
   Status RemoveNames(const std::vector<std::string>& names);
   void RemoveWaiting();
+  Status RemoveStrays();
 
   Snapshotter& remote_;
   const std::string temp_dir_;
   mutable std::mutex mutex_;
   std::map<std::string, EntryPtr, std::less<>> entries_;
+  std::multiset<std::string, std::less<>> making_;  // ids that will be entries
   std::vector<std::string> waiting_;  // names that could not be removed yet
   std::string folder_;
   std::atomic<bool> removed_ = false;  // since the last Collect
@@ -221,9 +226,22 @@ std::string RemoteSnapshots::BelowOf(std::span<const std::string> parents) const
 StatusOr<EntryPtr> RemoteSnapshots::Prepare(const std::string& id,
                                             std::span<const std::string> parents) {
   RemoveWaiting();
+  const std::string parent = BelowOf(parents);
+  if (!parent.empty()) RETURN_IF_ERROR(Freeze(parent));
+  {
+    std::lock_guard lock(mutex_);
+    making_.insert(id);
+  }
+  StatusOr<EntryPtr> made = PrepareAnnounced(id, parent);
+  std::lock_guard lock(mutex_);
+  making_.erase(making_.find(id));
+  return made;
+}
+
+StatusOr<EntryPtr> RemoteSnapshots::PrepareAnnounced(const std::string& id,
+                                                     const std::string& parent) {
   auto entry = std::make_shared<Entry>();
-  entry->parent = BelowOf(parents);
-  if (!entry->parent.empty()) RETURN_IF_ERROR(Freeze(entry->parent));
+  entry->parent = parent;
   const std::string key = ActiveKey(id);
   StatusOr<std::vector<Mount>> mounts = remote_.Prepare(key, entry->parent);
   if (mounts.status().code() == StatusCode::kAlreadyExists) {
@@ -355,7 +373,23 @@ void RemoteSnapshots::RemoveWaiting() {
   }
 }
 
+// What a call made of which nobody heard: by the last process, which was killed while its keeper
+// was copying a tree, or by this one, to which it took too long.
+Status RemoteSnapshots::RemoveStrays() {
+  ASSIGN_OR_RETURN(std::vector<Snapshotter::Info> found, remote_.Walk());
+  std::vector<std::string> strays;
+  {
+    std::lock_guard lock(mutex_);
+    for (const Snapshotter::Info& info : found) {
+      const std::string id(TrimSuffix(TrimSuffix(info.name, kActive), kView));
+      if (!entries_.contains(id) && !making_.contains(id)) strays.push_back(info.name);
+    }
+  }
+  return RemoveNames(strays);
+}
+
 Status RemoteSnapshots::Collect() {
+  RETURN_IF_ERROR(RemoveStrays());
   RemoveWaiting();
   if (!removed_.exchange(false)) return OkStatus();
   Status collected = remote_.Collect();

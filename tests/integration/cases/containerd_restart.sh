@@ -75,6 +75,25 @@ daemon_start_containerd
 build --output "type=local,dest=$W/out" 2>"$W/log" || { cat "$W/log" >&2; fail "the build without its earlier trees"; }
 has "$W/out/n" more
 
+# The daemon is killed while containerd copies a tree for it: what comes of that after the next
+# one has begun goes with the next prune, and so does what it lies on.
+daemon_stop
+daemon_start_containerd --containerd-worker-snapshotter=native
+printf 'FROM base\nRUN head -c 500000000 /dev/zero >/large\nRUN rm /large\n' >"$W/ctx/Dockerfile"
+copies() { compgen -G "$W/ctd-root/io.containerd.snapshotter.v1.native/snapshots/new-*" >/dev/null; }
+build >"$W/log" 2>&1 &
+build_pid=$!
+wait_for 60 grep -qF "RUN rm /large" "$W/log" || { cat "$W/log" >&2; fail "the second step does not begin"; }
+wait_for 5 copies || echo "the copy was too fast"
+daemon_kill9
+wait "$build_pid" 2>/dev/null || true
+daemon_start_containerd --containerd-worker-snapshotter=native
+quiet() { ! copies; }
+wait_for 60 quiet || fail "containerd copies without end"
+"$BUILDCTL" prune --all >/dev/null
+bare() { [ "$(ctd snapshots --snapshotter native ls | wc -l)" = 1 ]; }
+wait_for 10 bare || { ctd snapshots --snapshotter native ls >&2; fail "snapshots of nobody are left"; }
+
 # A snapshotter that containerd does not have is an error of the start.
 daemon_stop
 ! timeout 60 "$BUILDKITD" --root "$W/root2" --addr "unix://$W/second.sock" --oci-worker=false \
