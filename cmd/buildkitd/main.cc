@@ -22,6 +22,7 @@
 #include "cmd/buildkitd/user_defaults.h"
 #include "cmd/buildkitd/version.h"
 #include "cmd/buildkitd/wire.h"
+#include "cmd/buildkitd/worker_facts.h"
 
 namespace kiln::buildkitd {
 namespace {
@@ -92,7 +93,9 @@ Status RunDaemon(const Config& config, const sigset_t& end) {
   }
   ASSIGN_OR_RETURN(RootLock lock, RootLock::Take(config.root));
   ASSIGN_OR_RETURN(Listeners listeners, Listeners::Open(config));
-  ASSIGN_OR_RETURN(auto daemon, Daemon::Open(config));
+  Config settled = config;
+  RETURN_IF_ERROR(SettleWorkers(&settled));
+  ASSIGN_OR_RETURN(auto daemon, Daemon::Open(settled));
   RETURN_IF_ERROR(CheckEntitlementNames(config));
   listeners.Prepare(daemon->server());
   RETURN_IF_ERROR(daemon->server().Start());

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/strings.h"
 #include "cmd/buildkitd/gc_defaults.h"
 #include "cmd/buildkitd/snapshotter_probe.h"
@@ -69,18 +70,32 @@ StatusOr<std::string> ChooseSnapshotter(const Config& config) {
 }
 
 // What the reference logs of its workers when it starts; people and scripts look for it.
-void TellWorkers(const api::WorkerFacts& facts, const Config& config) {
+void TellWorkers(const api::WorkerFacts& facts) {
   std::vector<std::string> labels, platforms;
   for (const auto& [key, value] : facts.labels) labels.push_back(StrCat(key, ":", value));
   for (const Platform& platform : facts.platforms) platforms.push_back(FormatPlatform(platform));
   log::Info(StrCat("found worker ", Quote(facts.id), ", labels=map[", StrJoin(labels, " "),
                    "], platforms=[", StrJoin(platforms, " "), "]"));
-  if (!UsesContainerd(config) && config.containerd.enabled.value_or(true) && !PathExists(config.containerd.address)) {
-    log::Warning(StrCat("skipping containerd worker, as ", Quote(config.containerd.address),
-                        " does not exist"));
-  }
   log::Info(StrCat("found 1 workers, default=", Quote(facts.id)));
   log::Warning("currently, only the default worker can be used.");
+}
+
+Status SettleWorkers(Config* config) {
+  std::optional<bool>& oci = config->oci.enabled;
+  std::optional<bool>& containerd = config->containerd.enabled;
+  if (!oci) {
+    oci = !config->oci.binary.empty() || LookPath("runc").ok() || LookPath("buildkit-runc").ok();
+    if (!*oci) log::Warning("skipping oci worker, as runc does not exist");
+  }
+  if (!containerd) {
+    const std::string socket(TrimPrefix(config->containerd.address, "unix://"));
+    containerd = PathExists(socket);
+    if (!*containerd) {
+      log::Warning(StrCat("skipping containerd worker, as ", Quote(socket), " does not exist"));
+    }
+  }
+  if (*oci || *containerd) return OkStatus();
+  return UnavailableError("no worker found, rebuild the buildkit daemon?");
 }
 
 bool UsesContainerd(const Config& config) {
@@ -124,7 +139,7 @@ StatusOr<api::WorkerFacts> WorkerFactsOf(const Config& config, const std::string
                                .max_used_bytes = rule.max_used_bytes,
                                .min_free_bytes = rule.min_free_bytes});
   }
-  TellWorkers(facts, config);
+  TellWorkers(facts);
   return facts;
 }
 

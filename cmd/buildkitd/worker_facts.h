@@ -8,6 +8,9 @@
 
 namespace kiln::buildkitd {
 
+// Decides on the workers that are "auto": each is on if what it needs is there. UNAVAILABLE if
+// none is on.
+Status SettleWorkers(Config* config);
 // Whether steps run in containerd: it is on, and the OCI worker, which would be the
 // default, is off. Which of the two settings the worker has.
 bool UsesContainerd(const Config& config);
