@@ -5,6 +5,7 @@
 
 #include "cmd/buildkitd/flags.h"
 #include "cmd/buildkitd/gc_defaults.h"
+#include "cmd/buildkitd/worker_facts.h"
 
 namespace kiln::buildkitd {
 namespace {
@@ -99,6 +100,25 @@ TEST(Flags, WinOverDefaultsInAllTheirSpellings) {
   EXPECT_EQ(line->config.oci.enabled, std::optional<bool>(false));
   EXPECT_EQ(line->config.oci.gc.gc, std::optional<bool>(false));
   EXPECT_EQ(line->config.oci.labels["a"], "b");
+}
+
+TEST(Workers, AutoNeedsASocketAndNoWorkerIsAnError) {
+  Config config;
+  config.oci.enabled = false;
+  config.containerd.address = "/nonexistent/containerd.sock";
+  EXPECT_EQ(SettleWorkers(&config).message(), "no worker found, rebuild the buildkit daemon?");
+  config.containerd.enabled.reset();
+  config.containerd.address = "unix:///dev/null";
+  EXPECT_TRUE(SettleWorkers(&config).ok());
+  EXPECT_TRUE(UsesContainerd(config));
+}
+
+TEST(Workers, ASnapshotterBehindASocketIsRefused) {
+  Config config;
+  config.oci.snapshotter = "overlayfs";
+  EXPECT_EQ(ChooseSnapshotter(config).value_or(""), "overlayfs");
+  config.oci.proxy_snapshotter_path = "/run/proxy.sock";
+  EXPECT_EQ(ChooseSnapshotter(config).status().code(), StatusCode::kUnimplemented);
 }
 
 TEST(Flags, UnknownOnesAreRefused) {

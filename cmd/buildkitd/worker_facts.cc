@@ -64,6 +64,12 @@ StatusOr<std::string> ChooseSnapshotter(const Config& config) {
     if (!Contains(name, "/")) return name;
     return InvalidArgumentError(StrCat("bad snapshotter name: ", Quote(name)));
   }
+  // Better no daemon than one that keeps trees elsewhere than it was told.
+  if (!config.oci.proxy_snapshotter_path.empty()) {
+    return UnimplementedError(StrCat("snapshotters behind a socket (",
+                                     config.oci.proxy_snapshotter_path,
+                                     ") are not supported; the containerd worker can use any"));
+  }
   if (name.empty() || name == "auto") return ProbeSnapshotter(config.root);
   if (name == "overlayfs" || name == "native" || name == "fuse-overlayfs") return name;
   return InvalidArgumentError(StrCat("unknown snapshotter name: ", Quote(name)));
