@@ -58,9 +58,14 @@ void BuildGraph::AskMap(EdgeNode& edge) {
 }
 
 void BuildGraph::StartMap(const std::shared_ptr<VertexNode>& node) {
-  node->map_running = true;
   auto index = static_cast<int>(node->maps.size());
   auto job = std::make_shared<VertexJob>(*this, node, node->audience, node->stop.get_token());
+  if (!node->inputs.empty()) {
+    Status made = MakeOp(parts_.ops, *node);
+    if (!made.ok()) return OnMap(*node, made, false);
+    if (node->op->HasQuickMap()) return OnMap(*node, node->op->GetCacheMap(index, *job), false);
+  }
+  node->map_running = true;
   Submit(parts_.pools.network, [this, node, index, job] {
     // Sources do their look-up here, which may take long: it is shown.
     Status made = MakeOp(parts_.ops, *node);

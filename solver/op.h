@@ -84,6 +84,9 @@ class Op {
  public:
   virtual ~Op() = default;
   virtual StatusOr<CacheMapAnswer> GetCacheMap(int index, JobContext& context) = 0;
+  // Whether GetCacheMap only computes, and little. With inputs it is then called on the
+  // scheduler's own thread: what is wrong with the vertex is known before they start.
+  virtual bool HasQuickMap() const { return false; }
   // Runs the vertex. `inputs` has one Ref per input of the vertex; the answer has
   // one per output. CANCELLED when the stop token fired.
   virtual StatusOr<std::vector<cache::Ref>> Exec(const std::vector<cache::Ref>& inputs,

@@ -365,5 +365,29 @@ TEST_F(SchedulerTest, AMapThatFailsSaysSo) {
   EXPECT_EQ(result.status().code(), StatusCode::kNotFound);
 }
 
+TEST_F(SchedulerTest, OfWhatCannotBeKeyedNoInputIsAsked) {
+  auto image = ops_.Add({.name = "image"});
+  auto bad = ops_.Add({.name = "bad",
+                       .inputs = {{image, 0}},
+                       .quick_map = true,
+                       .map_error = InvalidArgumentError("no such mount")});
+
+  EXPECT_FALSE(Build(bad).ok());
+
+  EXPECT_EQ(ops_.maps("image"), 0);
+}
+
+TEST_F(SchedulerTest, AQuickMapIsLikeAnyOther) {
+  auto image = ops_.Add({.name = "image"});
+  auto step = ops_.Add(
+      {.name = "step", .inputs = {{image, 0}}, .quick_map = true, .extra_maps = 2});
+
+  ASSERT_TRUE(Build(step).ok());
+  EXPECT_EQ(ops_.maps("step"), 3);
+
+  ASSERT_TRUE(Build(step).ok());
+  EXPECT_EQ(ops_.runs("step"), 1);
+}
+
 }  // namespace
 }  // namespace kiln::solver

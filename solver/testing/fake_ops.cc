@@ -29,6 +29,7 @@ class FakeOp : public Op {
  public:
   FakeOp(FakeOps& world, Recipe recipe) : world_(world), recipe_(std::move(recipe)) {}
 
+  bool HasQuickMap() const override { return recipe_.quick_map; }
   StatusOr<CacheMapAnswer> GetCacheMap(int index, JobContext& context) override {
     {
       std::lock_guard lock(world_.mutex_);

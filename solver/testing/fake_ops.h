@@ -30,6 +30,7 @@ struct Recipe {
   std::set<size_t> content_inputs = {};  // inputs with a content key
   std::string result = {};               // id of its result; "" derives one from the inputs
   bool ignore_cache = false;
+  bool quick_map = false;
   size_t extra_maps = 0;                 // cache maps before the last
   size_t outputs = 1;
   Status map_error = {};

@@ -79,6 +79,7 @@ class ExecOp : public solver::Op {
     deps_.usages->Drop(vertex_->digest, this);
   }
 
+  bool HasQuickMap() const override { return true; }
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int, solver::JobContext&) override {
     const pb::Platform* platform =
         vertex_->op->has_platform() ? &vertex_->op->platform() : nullptr;

@@ -273,6 +273,7 @@ class FileOp : public solver::Op {
  public:
   FileOp(const OpDeps& deps, VertexPtr vertex) : deps_(deps), vertex_(std::move(vertex)) {}
 
+  bool HasQuickMap() const override { return true; }
   StatusOr<solver::CacheMapAnswer> GetCacheMap(int, solver::JobContext&) override {
     ASSIGN_OR_RETURN(solver::CacheMap map,
                      FileCacheMap(vertex_->op->file(), vertex_->inputs.size(), deps_.worker_id));

@@ -18,6 +18,7 @@ class GraphOp : public solver::Op {
  public:
   GraphOp(const OpDeps& deps, VertexPtr vertex) : deps_(deps), vertex_(std::move(vertex)) {}
   Pool pool() const override { return Pool::kDisk; }
+  bool HasQuickMap() const override { return true; }
 
  protected:
   const pb::Op& op() const { return *vertex_->op; }
