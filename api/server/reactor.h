@@ -18,6 +18,7 @@
 
 #include "api/server/call_threads.h"
 #include "api/tunnel/error_stack.h"
+#include "base/moved_bytes.h"
 #include "base/status.h"
 #include "base/strings.h"
 
@@ -195,6 +196,7 @@ class BidiCall : public grpc::ServerBidiReactor<Request, Response> {
       if (!paused_) this->StartRead(&incoming_);
     }
     changed_.notify_all();
+    ForgetMovedBytes();  // secrets come this way, and gRPC's thread may wait for long now
   }
   void OnWriteDone(bool ok) override { writer_.Done(ok); }
   void OnCancel() override {
