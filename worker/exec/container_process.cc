@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <optional>
 
 #include "base/file.h"
@@ -19,8 +18,6 @@ namespace kiln::worker::exec {
 namespace {
 
 constexpr int kKillRetryMillis = 50;
-constexpr std::chrono::seconds kLongStart{2};
-constexpr int kStartedMillis = 10;  // how often it is asked whether the container runs
 
 std::vector<std::string> OwnEnvironment() {
   std::vector<std::string> env;
@@ -42,15 +39,14 @@ StatusOr<int> CallRuntime(std::vector<std::string> argv) {
 class RuntimeLoop {
  public:
   RuntimeLoop(const RuntimeCall& call, const OutputFn& output, std::stop_token stop,
-              StepLimit* starting)
+              StartGate* starting)
       : call_(call), output_(output), stop_(std::move(stop)), starting_(starting) {}
 
   StatusOr<RuntimeExit> Run() {
     wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (starting_ != nullptr) {
-      ASSIGN_OR_RETURN(StepLimit::Place place, starting_->Acquire(stop_));
+      ASSIGN_OR_RETURN(StartGate::Place place, starting_->Acquire(call_.pid_file, stop_));
       place_.emplace(std::move(place));
-      begin_ = std::chrono::steady_clock::now();
     }
     RETURN_IF_ERROR(Start());
     std::stop_callback on_stop(stop_, [this] {
@@ -119,7 +115,6 @@ class RuntimeLoop {
                      {exited_ ? -1 : process_->pidfd(), POLLIN, 0},
                      {exit_.stopped ? -1 : wake_.get(), POLLIN, 0}};
     int timeout = exit_.stopped && !killed_ && !exited_ ? kKillRetryMillis : -1;
-    if (place_ && timeout < 0) timeout = kStartedMillis;
     if (::poll(fds, 4, timeout) < 0 && errno != EINTR) {
       return ErrnoStatus(errno, "poll");
     }
@@ -127,15 +122,9 @@ class RuntimeLoop {
     if (fds[1].revents != 0) Read(err_, 2);
     if (fds[2].revents != 0) exited_ = true;
     if (fds[3].revents != 0) exit_.stopped = true;
-    if (place_ && HasStarted()) place_.reset();
+    if (exited_) place_.reset();
     if (exit_.stopped && !killed_ && !exited_) Kill();
     return OkStatus();
-  }
-
-  // A runtime that does not say so is given some time.
-  bool HasStarted() const {
-    return exited_ || PathExists(call_.pid_file) ||
-           std::chrono::steady_clock::now() - begin_ > kLongStart;
   }
 
   void Read(UniqueFd& fd, int stream) {
@@ -170,9 +159,8 @@ class RuntimeLoop {
   const RuntimeCall& call_;
   const OutputFn& output_;
   std::stop_token stop_;
-  StepLimit* starting_;
-  std::optional<StepLimit::Place> place_;  // while it starts
-  std::chrono::steady_clock::time_point begin_ = {};
+  StartGate* starting_;
+  std::optional<StartGate::Place> place_;  // while it starts
   std::optional<Process> process_;
   UniqueFd out_, err_, wake_;
   RuntimeExit exit_;
@@ -183,7 +171,7 @@ class RuntimeLoop {
 }  // namespace
 
 StatusOr<RuntimeExit> RunContainer(const RuntimeCall& call, const OutputFn& output,
-                                   std::stop_token stop, StepLimit* starting) {
+                                   std::stop_token stop, StartGate* starting) {
   return RuntimeLoop(call, output, std::move(stop), starting).Run();
 }
 

@@ -7,8 +7,8 @@
 
 #include "base/status.h"
 #include "worker/exec/executor.h"
+#include "worker/exec/start_gate.h"
 #include "worker/exec/step_cgroup.h"
-#include "worker/exec/step_limit.h"
 
 namespace kiln::worker::exec {
 
@@ -38,7 +38,7 @@ struct RuntimeExit {
 // it is dead. `starting`, if given, lets in for as long as the container starts: CANCELLED
 // if it was stopped before.
 StatusOr<RuntimeExit> RunContainer(const RuntimeCall& call, const OutputFn& output,
-                                   std::stop_token stop, StepLimit* starting = nullptr);
+                                   std::stop_token stop, StartGate* starting = nullptr);
 // Removes a container by force; what is not there is fine.
 void DeleteContainer(const std::string& binary, const std::string& id);
 

@@ -5,7 +5,6 @@
 // cgroup is to be read in the end; what then stays of the container (cgroup, state) is
 // removed here, which saves a second start of runc per step.
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +36,7 @@
 #include "worker/exec/proxied_network.h"
 #include "worker/exec/running_containers.h"
 #include "worker/exec/runtime_check.h"
+#include "worker/exec/runtime_file.h"
 #include "worker/exec/runtime_spec.h"
 #include "worker/exec/step_cgroup.h"
 #include "worker/exec/usage_monitor.h"
@@ -64,6 +64,12 @@ class Bundle {
   }
   ~Bundle() {
     if (mounted_) cache::UnmountAll(rootfs()).IgnoreError();
+    // What is in it most often, without looking.
+    for (const char* name : {"config.json", "hosts", "log.json", kPidFile}) {
+      ::unlink(JoinPath(path_, name).c_str());
+    }
+    ::rmdir(rootfs().c_str());
+    if (::rmdir(path_.c_str()) == 0) return;
     Status removed = RemoveAll(path_);
     if (!removed.ok()) log::Warning(StrCat("remove bundle: ", removed.message()));
   }
@@ -120,20 +126,10 @@ Status ExitStatus(const RuntimeExit& exit, const std::vector<int>& valid,
   return Traced(std::move(status));
 }
 
-// A file of the bundle for the runtime. One with secrets is a link to memory of this
-// process (the result), which goes with it, however that ends.
-StatusOr<UniqueFd> WriteForRuntime(const std::string& path, std::string_view text, bool secret) {
-  if (!secret) {
-    ASSIGN_OR_RETURN(UniqueFd file, OpenFile(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
-    RETURN_IF_ERROR(WriteAll(file.get(), text));
-    return UniqueFd();
-  }
-  UniqueFd memory(::memfd_create("kiln-spec", MFD_CLOEXEC));
-  if (!memory.valid()) return ErrnoStatus(errno, "memfd_create");
-  RETURN_IF_ERROR(WriteAll(memory.get(), text));
-  const std::string target = StrCat("/proc/", ::getpid(), "/fd/", memory.get());
-  if (::symlink(target.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "symlink " + path);
-  return memory;
+// Whether the last sample says that the kernel killed something of the step.
+bool WasKilled(const StepUsage& usage) {
+  return !usage.samples.empty() && usage.samples.back().memory &&
+         usage.samples.back().memory->Value("oomKillEvents") != 0;
 }
 
 bool IsPlainId(std::string_view id) {
@@ -220,7 +216,8 @@ class BundleExecutor : public Executor {
     ASSIGN_OR_RETURN(cache::MountLease root_lease, root.source());
     ASSIGN_OR_RETURN(std::unique_ptr<Bundle> bundle, Bundle::Make(JoinPath(options_.root, id)));
     const std::string hosts = JoinPath(bundle->path(), "hosts");
-    RETURN_IF_ERROR(WriteFileAtomic(hosts, HostsText(meta.hostname, meta.extra_hosts)));
+    RETURN_IF_ERROR(
+        WriteForRuntime(hosts, HostsText(meta.hostname, meta.extra_hosts), false).status());
     RETURN_IF_ERROR(bundle->MountRoot(root_lease.mounts));
     ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(bundle->rootfs()));
 
@@ -368,7 +365,7 @@ class BundleExecutor : public Executor {
       call.cgroup = &record->cgroup();
       call.on_end = [&] {
         StepUsage usage = record->Finish();
-        oom = record->cgroup().Oom();
+        if (WasKilled(usage)) oom = record->cgroup().Oom();
         if (input.meta->on_usage) input.meta->on_usage(std::move(usage));
       };
     }
@@ -438,9 +435,10 @@ class Runc : public ContainerRuntime {
   // A stopped container as `runc delete` would remove it, without starting one.
   void Remove(const RuntimeCall& call) {
     const std::string state = JoinPath("/run/runc", call.id);
-    if (call.hooks || !call.cgroup->Remove() || !RemoveAll(state).ok()) {
-      DeleteContainer(binary_, call.id);
-    }
+    // Only the runtime can do the rest of what is not as expected, and it wants its state.
+    if (call.hooks || !call.cgroup->Remove()) return DeleteContainer(binary_, call.id);
+    ::unlink(JoinPath(state, "state.json").c_str());
+    if (::rmdir(state.c_str()) != 0 && !RemoveAll(state).ok()) DeleteContainer(binary_, call.id);
   }
 
   // Some others than runc write what went wrong only where nobody looks.
@@ -454,7 +452,7 @@ class Runc : public ContainerRuntime {
   std::string binary_;
   // A start keeps more than one core busy; more of them than cores hold each other up, and
   // each of sixty at once takes half as much again.
-  StepLimit starting_{std::thread::hardware_concurrency() + 2};
+  StartGate starting_{std::thread::hardware_concurrency() + 2};
 };
 
 bool IsContainerId(std::string_view name) { return name.size() == 25 && IsPlainId(name); }

@@ -1,6 +1,8 @@
 #include "worker/exec/runtime_spec.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -109,6 +111,20 @@ ordered_json MountsJson(const SpecInput& input) {
     out.push_back(std::move(entry));
   }
   return out;
+}
+
+// In the place of the seccomp section until the spec is text. No text of a user's can look
+// like it: quotes in those are escaped.
+constexpr std::string_view kSeccompSection = "<default>";
+
+// The section is always the same, and most of the spec.
+const std::string& SeccompText(const std::string& architecture) {
+  static std::mutex mutex;
+  static std::map<std::string, std::string> texts;
+  std::lock_guard lock(mutex);
+  auto [text, made] = texts.try_emplace(architecture);
+  if (made) text->second = DefaultSeccompProfile(architecture).dump();
+  return text->second;
 }
 
 std::string_view EnvName(std::string_view entry) { return entry.substr(0, entry.find('=')); }
@@ -249,7 +265,7 @@ ordered_json LinuxJson(const SpecInput& input) {
     if (!input.in_user_namespace) out["devices"] = InsecureDevices(input);
     return out;
   }
-  if (input.seccomp) out["seccomp"] = DefaultSeccompProfile(input.architecture);
+  if (input.seccomp) out["seccomp"] = kSeccompSection;
   std::vector<std::string> masked = Visible(input, kMaskedPaths);
   std::vector<std::string> readonly = Visible(input, kReadonlyPaths);
   if (!masked.empty()) out["maskedPaths"] = masked;
@@ -298,7 +314,12 @@ std::string MakeRuntimeSpec(const SpecInput& input) {
       {"linux", LinuxJson(input)}};
   if (input.edits != nullptr) EditSpec(*input.edits, &spec);
   // Arguments and environment may hold any bytes; the runtime gets what JSON can say of them.
-  return spec.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  std::string text = spec.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  const std::string section = StrCat("\"seccomp\":\"", kSeccompSection, "\"");
+  if (size_t at = text.find(section); at != std::string::npos) {
+    text.replace(at, section.size(), StrCat("\"seccomp\":", SeccompText(input.architecture)));
+  }
+  return text;
 }
 
 }  // namespace kiln::worker::exec

@@ -1,5 +1,6 @@
 #include "worker/exec/step_cgroup.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/unique_fd.h"
 
 namespace kiln::worker::exec {
 namespace {
@@ -58,12 +60,26 @@ constexpr Shown kIo[] = {{"rbytes", "readBytes"},    {"wbytes", "writeBytes"},
                          {"dbytes", "discardBytes"}, {"rios", "readIOs"},
                          {"wios", "writeIOs"},       {"dios", "discardIOs"}};
 
+// A file that the kernel makes up when it is read. Such a file comes in one piece, so a
+// short one is all of it, without a second read that says so. "" if it cannot be read.
+std::string KernelText(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  char buffer[8192];
+  for (ssize_t count = fd.valid() ? 1 : 0; count > 0;) {
+    count = ::read(fd.get(), buffer, sizeof buffer);
+    if (count > 0) text.append(buffer, static_cast<size_t>(count));
+    if (count < static_cast<ssize_t>(sizeof buffer) / 2) break;
+  }
+  return text;
+}
+
 using Table = std::map<std::string, uint64_t, std::less<>>;
 
 // Lines "NAME VALUE".
 Table ReadTable(const std::string& path) {
   Table table;
-  const std::string text = ReadFile(path).value_or("");
+  const std::string text = KernelText(path);
   for (std::string_view line : StrSplit(text, '\n')) {
     size_t space = line.find(' ');
     uint64_t value = 0;
@@ -75,7 +91,7 @@ Table ReadTable(const std::string& path) {
 
 std::optional<uint64_t> ReadValue(const std::string& path) {
   uint64_t value = 0;
-  const std::string text = ReadFile(path).value_or("");
+  const std::string text = KernelText(path);
   return ParseUint64(TrimSpace(text), &value) ? std::optional(value) : std::nullopt;
 }
 
@@ -109,7 +125,7 @@ Table SumDevices(std::string_view text) {
 // Lines "MAJOR:MINOR Read VALUE": sums over devices, under other names.
 void SumLegacyDevices(const std::string& path, std::string_view read, std::string_view write,
                       Table* sums) {
-  const std::string text = ReadFile(path).value_or("");
+  const std::string text = KernelText(path);
   for (std::string_view line : StrSplit(text, '\n')) {
     const std::vector<std::string_view> words = StrSplit(line, ' ');
     uint64_t value = 0;
@@ -120,7 +136,7 @@ void SumLegacyDevices(const std::string& path, std::string_view read, std::strin
 }
 
 std::optional<Pressure> ReadPressure(const std::string& path) {
-  return ParsePressure(ReadFile(path).value_or(""));
+  return ParsePressure(KernelText(path));
 }
 
 // "64 MiB", "0.5 MiB"

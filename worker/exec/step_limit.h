@@ -1,4 +1,4 @@
-// StepLimit: at most so many at once: steps (max-parallelism), or steps that start.
+// StepLimit: at most so many steps at once (max-parallelism).
 #pragma once
 
 #include <condition_variable>

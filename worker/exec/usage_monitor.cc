@@ -1,6 +1,7 @@
 #include "worker/exec/usage_monitor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace kiln::worker::exec {
 namespace {
@@ -9,6 +10,7 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kInterval{2000};
 constexpr int kSamplesPerInterval = 10;  // then the interval doubles
+constexpr std::chrono::milliseconds kMachineAge{5};
 constexpr size_t kMachineSamples = 20;   // likewise
 
 }  // namespace
@@ -23,7 +25,7 @@ UsageMonitor::Record::Record(UsageMonitor& monitor, std::string cgroup, NetworkC
     : monitor_(monitor),
       cgroup_(monitor.mounts(), std::move(cgroup)),
       network_(std::move(network)),
-      before_(ReadMachineCpu()),
+      before_(monitor.Machine()),
       began_(steady_clock::now()),
       next_(began_ + kInterval),
       interval_(kInterval) {
@@ -32,7 +34,8 @@ UsageMonitor::Record::Record(UsageMonitor& monitor, std::string cgroup, NetworkC
   if (!monitor_.thread_.joinable()) {
     monitor_.thread_ = std::jthread([m = &monitor_](std::stop_token stop) { m->Run(stop); });
   }
-  monitor_.changed_.notify_all();
+  // It wakes by itself before a new record is due, unless it has nothing to do.
+  if (std::exchange(monitor_.idle_, false)) monitor_.changed_.notify_all();
 }
 
 void UsageMonitor::Record::Stop() {
@@ -44,7 +47,7 @@ void UsageMonitor::Record::Stop() {
 StepUsage UsageMonitor::Record::Finish() {
   Stop();
   Sample();
-  usage_.machine = ReadMachineCpu() - before_;
+  usage_.machine = monitor_.Machine() - before_;
   return std::move(usage_);
 }
 
@@ -56,11 +59,28 @@ void UsageMonitor::Record::Sample() {
   usage_.samples.push_back(*std::move(sample));
 }
 
+// The kernel counts in hundredths of a second, and asking it is not cheap.
+MachineCpu UsageMonitor::Machine() {
+  std::lock_guard lock(machine_mutex_);
+  const auto now = steady_clock::now();
+  if (now - machine_read_ > kMachineAge) {
+    machine_ = ReadMachineCpu();
+    machine_read_ = now;
+  }
+  return machine_;
+}
+
 void UsageMonitor::Run(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
     auto now = steady_clock::now();
-    auto next = steady_clock::time_point::max();
+    // Later than any new record; one that comes meanwhile finds the thread awake in time.
+    auto next = now + kInterval;
+    if (records_.empty()) {
+      idle_ = true;
+      changed_.wait(lock, stop, [&] { return !idle_; });
+      continue;
+    }
     for (Record* record : records_) {
       if (record->next_ <= now) {
         record->Sample();
@@ -69,12 +89,7 @@ void UsageMonitor::Run(std::stop_token stop) {
       }
       next = std::min(next, record->next_);
     }
-    if (next == steady_clock::time_point::max()) {
-      changed_.wait(lock, stop, [&] { return !records_.empty(); });
-    } else {
-      // A new record is due later than all that are known.
-      changed_.wait_until(lock, stop, next, [] { return false; });
-    }
+    changed_.wait_until(lock, stop, next, [] { return false; });
   }
 }
 

@@ -54,11 +54,16 @@ class UsageMonitor {
 
  private:
   void Run(std::stop_token stop);
+  MachineCpu Machine();
 
   const CgroupMounts& mounts_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::set<Record*> records_;  // guarded by mutex_
+  bool idle_ = false;          // the thread waits for a record; guarded by mutex_
+  std::mutex machine_mutex_;   // guards what follows
+  MachineCpu machine_;
+  std::chrono::steady_clock::time_point machine_read_ = {};
   std::jthread thread_;        // made with the first record; guarded by mutex_
 };
 
