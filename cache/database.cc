@@ -20,7 +20,7 @@ namespace {
 // Above this many writes in one transaction latency grows more than is saved.
 constexpr size_t kMaxBatch = 512;
 // How long a write that nobody waits for may wait for company.
-constexpr std::chrono::milliseconds kLinger{20};
+constexpr std::chrono::milliseconds kLinger{200};
 
 class SqliteDatabase : public Database {
  public:

@@ -142,12 +142,20 @@ Status HashTree::ScanFolder(const RootedTree& tree, const std::string& folder) {
   return WalkTree(fd->get(), visit);
 }
 
-// Scans the folder that holds the path, so that its neighbours are known as well.
+// Notes what is at the path: of a folder everything in it, of a file nothing else. Of what
+// is neither, the folder that holds it is scanned.
 Status HashTree::ScanPath(const Tree& tree, const std::string& path, bool follow_last) {
   ASSIGN_OR_RETURN(const RootedTree* files, tree());
   ASSIGN_OR_RETURN(std::string resolved,
                    ResolveForScan(*files, CleanPath(StrCat("/", path)), follow_last));
-  return ScanFolder(*files, resolved == "/" ? resolved : DirName(resolved));
+  StatusOr<struct stat> st = files->Lstat(resolved);
+  if (st.ok() && S_ISREG(st->st_mode)) {
+    dirty_ = true;
+    records_.try_emplace(HashKeyOf(resolved));
+    return OkStatus();
+  }
+  const bool folder = resolved == "/" || (st.ok() && S_ISDIR(st->st_mode));
+  return ScanFolder(*files, folder ? resolved : DirName(resolved));
 }
 
 }  // namespace kiln::cache

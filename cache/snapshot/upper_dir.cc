@@ -24,16 +24,16 @@ namespace {
 // The lower folders as one tree, opened when first asked for.
 class LowerStack {
  public:
-  explicit LowerStack(std::span<const std::string> lowers) : lowers_(lowers) {}
+  explicit LowerStack(std::span<const std::string> lowers) : lowers_(lowers), open_(lowers.size()) {}
 
   // Names in the folder at `path` of the whole tree; nothing if no folder is there.
   StatusOr<std::optional<std::set<std::string>>> List(const std::string& path) {
     std::map<std::string, bool> names;  // false: hidden by a nearer layer
     bool found = false;
     for (size_t i = 0; i < lowers_.size(); ++i) {
-      RETURN_IF_ERROR(OpenUpTo(i));
+      ASSIGN_OR_RETURN(RootedTree* layer, Layer(i));
       bool last = false;
-      UniqueFd dir = DirIn(open_[i], path, &last);
+      UniqueFd dir = DirIn(*layer, path, &last);
       if (dir.valid()) {
         found = true;
         RETURN_IF_ERROR(Collect(dir.get(), &names));
@@ -54,8 +54,9 @@ class LowerStack {
     struct stat st{};
   };
   StatusOr<Entry> Find(const std::string& path) {
+    if (path.find('/') == std::string::npos) return FindAtTop(path);
     size_t slash = path.rfind('/');
-    RETURN_IF_ERROR(OpenFolders(slash == std::string::npos ? "." : path.substr(0, slash)));
+    RETURN_IF_ERROR(OpenFolders(path.substr(0, slash)));
     const std::string name(path.substr(slash + 1));
     for (const std::shared_ptr<UniqueFd>& dir : folders_) {
       Entry entry;
@@ -68,27 +69,44 @@ class LowerStack {
   }
 
  private:
+  // Most layers of a long stack do not have the name: they are not even opened.
+  StatusOr<Entry> FindAtTop(const std::string& name) {
+    for (size_t i = 0; i < lowers_.size(); ++i) {
+      Entry entry;
+      const std::string path = JoinPath(lowers_[i], name);
+      if (::lstat(path.c_str(), &entry.st) != 0) continue;
+      if (IsWhiteout(entry.st)) break;
+      ASSIGN_OR_RETURN(UniqueFd dir, OpenFile(lowers_[i], O_RDONLY | O_DIRECTORY));
+      entry.dir = std::make_shared<UniqueFd>(std::move(dir));
+      return entry;
+    }
+    return Entry();
+  }
+
   // Those of the layers that show something at `path`, which most often is as before.
   Status OpenFolders(std::string path) {
     if (path == folder_) return OkStatus();
     folders_.clear();
     folder_ = std::move(path);
+    const std::string first = folder_.substr(0, folder_.find('/'));
     for (size_t i = 0; i < lowers_.size(); ++i) {
-      RETURN_IF_ERROR(OpenUpTo(i));
+      struct stat st{};
+      if (::lstat(JoinPath(lowers_[i], first).c_str(), &st) != 0) continue;
+      ASSIGN_OR_RETURN(RootedTree* layer, Layer(i));
       bool last = false;
-      UniqueFd dir = DirIn(open_[i], folder_, &last);
+      UniqueFd dir = DirIn(*layer, folder_, &last);
       if (dir.valid()) folders_.push_back(std::make_shared<UniqueFd>(std::move(dir)));
       if (last) break;
     }
     return OkStatus();
   }
 
-  Status OpenUpTo(size_t layer) {
-    while (open_.size() <= layer) {
-      ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(lowers_[open_.size()]));
-      open_.push_back(std::move(tree));
+  StatusOr<RootedTree*> Layer(size_t i) {
+    if (!open_[i]) {
+      ASSIGN_OR_RETURN(RootedTree tree, RootedTree::Open(lowers_[i]));
+      open_[i].emplace(std::move(tree));
     }
-    return OkStatus();
+    return &*open_[i];
   }
 
   // The folder in one layer, if it has it. `last`: layers further down do not count.
@@ -119,7 +137,7 @@ class LowerStack {
   }
 
   std::span<const std::string> lowers_;
-  std::vector<RootedTree> open_;
+  std::vector<std::optional<RootedTree>> open_;  // those that were needed
   std::string folder_;
   std::vector<std::shared_ptr<UniqueFd>> folders_;
 };
