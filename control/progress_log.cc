@@ -17,12 +17,14 @@ void ProgressLog::Close() {
   std::lock_guard lock(mutex_);
   closed_ = true;
   changed_.notify_all();
+  ended_.notify_all();
 }
 
 bool ProgressLog::Next(size_t* cursor, std::vector<solver::ProgressEvent>* events,
-                       std::stop_token stop) {
+                       std::stop_token stop, std::chrono::milliseconds company) {
   std::unique_lock lock(mutex_);
   if (!changed_.wait(lock, stop, [&] { return closed_ || events_.size() > *cursor; })) return false;
+  if (company.count() > 0) ended_.wait_for(lock, stop, company, [&] { return closed_; });
   if (events_.size() == *cursor) return false;
   auto from = events_.begin() + static_cast<std::ptrdiff_t>(*cursor);
   std::copy(from, events_.end(), std::back_inserter(*events));

@@ -3,6 +3,7 @@
 // Events stay for the build's whole life, so that a late follower sees the start.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
@@ -19,8 +20,10 @@ class ProgressLog : public solver::ProgressSink {
   // No events come after this; followers end when they have read all.
   void Close();
   // Blocks until there are events beyond `*cursor`, appends them to `events` and
-  // moves the cursor; false at the end, or when `stop` fires.
-  bool Next(size_t* cursor, std::vector<solver::ProgressEvent>* events, std::stop_token stop);
+  // moves the cursor; false at the end, or when `stop` fires. Once there is one it waits
+  // for `company` longer, or to the end, so that several travel together.
+  bool Next(size_t* cursor, std::vector<solver::ProgressEvent>* events, std::stop_token stop,
+            std::chrono::milliseconds company = {});
 
   // Everything so far.
   std::vector<solver::ProgressEvent> events();
@@ -33,7 +36,7 @@ class ProgressLog : public solver::ProgressSink {
 
  private:
   std::mutex mutex_;
-  std::condition_variable_any changed_;
+  std::condition_variable_any changed_, ended_;
   std::vector<solver::ProgressEvent> events_;
   bool closed_ = false;
 };

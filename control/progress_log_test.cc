@@ -41,6 +41,22 @@ TEST(ProgressLog, AFollowerWaitsForTheNextEvent) {
   EXPECT_EQ(events.size(), 1u);
 }
 
+TEST(ProgressLog, WhoWaitsForCompanyGetsAllAtTheEnd) {
+  ProgressLog log;
+  size_t cursor = 0;
+  std::vector<solver::ProgressEvent> events;
+  std::jthread sender([&] {
+    log.Send(Vertex("a", false));
+    log.Send(Vertex("a", true));
+    log.Close();
+  });
+
+  // Far longer than the test: only the end can end it.
+  EXPECT_TRUE(log.Next(&cursor, &events, {}, std::chrono::hours(1)));
+
+  EXPECT_EQ(events.size(), 2u);
+}
+
 TEST(ProgressLog, AStopRequestEndsTheWait) {
   ProgressLog log;
   size_t cursor = 0;

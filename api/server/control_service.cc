@@ -101,7 +101,9 @@ class ControlService : public wire::Control::CallbackService {
           ASSIGN_OR_RETURN(auto progress, parts_.controller->Progress(ref, stop));
           size_t cursor = 0;
           std::vector<solver::ProgressEvent> events;
-          while (progress->Next(&cursor, &events, stop)) {
+          // The end of a step and the start of the next go into one message.
+          constexpr std::chrono::milliseconds kCompany{20};
+          while (progress->Next(&cursor, &events, stop, kCompany)) {
             for (auto& message : ToStatusResponses(std::move(events))) {
               if (!call.Write(std::move(message))) return CancelledError("client is gone");
             }
