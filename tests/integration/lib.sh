@@ -143,8 +143,9 @@ finish() {
     wait_for 10 clean || { echo "FAILED: left behind:" >&2; leftovers >&2; status=1; }
   fi
   [ $status -eq 0 ] || [ $status -eq 77 ] || { echo "--- daemon:" >&2; tail -n 40 "$W/buildkitd.log" >&2 || true; }
-  for pid in $extra_pids $registry_pid; do kill -KILL "$pid" 2>/dev/null || true; done
   [ -z "$daemon_pid" ] || { kill -TERM "$daemon_pid" 2>/dev/null; wait_for 10 bash -c "! kill -0 $daemon_pid 2>/dev/null" || kill -KILL "$daemon_pid"; } 2>/dev/null || true
+  # After the daemon, which ends its containers in containerd.
+  for pid in $extra_pids $registry_pid; do kill -KILL "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
   awk -v root="$W/" 'index($5 "/", root) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m" || true; done
   [ -n "${KEEP:-}" ] || rm -rf "$W"
