@@ -2,7 +2,7 @@
 . "$(dirname "$0")/../lib.sh"
 dockerfile <<'D'
 FROM base
-RUN --mount=type=cache,target=/c echo ran >> /c/runs; echo "the shared log"; for i in $(seq 100); do [ -e /c/go ] && exit 0; sleep 0.1; done; exit 1
+RUN --mount=type=cache,target=/c echo ran >> /c/runs; echo "the shared log"; for i in $(seq 600); do [ -e /c/go ] && exit 0; sleep 0.1; done; exit 1
 RUN --mount=type=cache,target=/c wc -l < /c/runs > /runs
 D
 cat >"$W/go.Dockerfile" <<'D'
