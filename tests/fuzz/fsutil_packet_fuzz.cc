@@ -1,6 +1,7 @@
 // Packets of a hostile sender, length-prefixed, into a receiver with a fresh folder.
 #include <unistd.h>
 
+#include "api/fsutil/packet_batch.h"
 #include "api/fsutil/receiver.h"
 #include "api/proto/session/fsutil_wire.pb.h"
 #include "base/file.h"
@@ -44,6 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   InputStream stream(bytes, size);
   kiln::api::ReceiveOptions options;
   options.dest = temp.path();
-  kiln::api::ReceiveTree(stream, options).IgnoreError();
+  kiln::api::BatchedPackets batched(stream, false);  // a packet may be many
+  kiln::api::ReceiveTree(batched, options).IgnoreError();
   return 0;
 }
