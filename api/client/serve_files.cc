@@ -65,6 +65,11 @@ class FileSyncService final : public filesync::FileSync::Service {
                         grpc::ServerReaderWriter<Packet, Packet>* stream) override {
     return ToGrpcWithStack(Send(*context, *stream));
   }
+  // A name that peers look for; the protocol behind it never came, with the reference neither.
+  grpc::Status TarStream(grpc::ServerContext*,
+                         grpc::ServerReaderWriter<Packet, Packet>*) override {
+    return ToGrpcWithStack(UnknownError("failed to negotiate protocol"));
+  }
 
  private:
   Status Send(grpc::ServerContext& context, grpc::ServerReaderWriter<Packet, Packet>& stream) {
