@@ -113,12 +113,17 @@ TEST(Workers, AutoNeedsASocketAndNoWorkerIsAnError) {
   EXPECT_TRUE(UsesContainerd(config));
 }
 
-TEST(Workers, ASnapshotterBehindASocketIsRefused) {
+TEST(Workers, ASnapshotterBehindASocketKeepsItsName) {
   Config config;
   config.oci.snapshotter = "overlayfs";
   EXPECT_EQ(ChooseSnapshotter(config).value_or(""), "overlayfs");
-  config.oci.proxy_snapshotter_path = "/run/proxy.sock";
-  EXPECT_EQ(ChooseSnapshotter(config).status().code(), StatusCode::kUnimplemented);
+  config.oci.snapshotter = "of-its-own";
+  config.oci.proxy_snapshotter_path = "/dev/null";
+  EXPECT_EQ(ChooseSnapshotter(config).value_or(""), "of-its-own");
+  config.oci.proxy_snapshotter_path = "/nowhere/no.sock";
+  EXPECT_EQ(ChooseSnapshotter(config).status().message(),
+            "snapshotter doesn't exist on \"/nowhere/no.sock\" (Do not include 'unix://' prefix): "
+            "stat /nowhere/no.sock: no such file or directory");
 }
 
 TEST(Flags, UnknownOnesAreRefused) {

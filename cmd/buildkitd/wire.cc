@@ -12,6 +12,7 @@
 #include "api/containerd/containerd_origin.h"
 #include "api/containerd/containerd_runtime.h"
 #include "api/containerd/containerd_snapshotter.h"
+#include "api/containerd/proxy_snapshotter.h"
 #include "api/server/policy_check.h"
 #include "api/server/stdio_frontend.h"
 #include "api/server/trace_collector.h"
@@ -243,10 +244,19 @@ Status Daemon::Graph::OpenTraces(const Config& config) {
   return OkStatus();
 }
 
-// Steps run in containerd if it is the worker, and trees and blobs are there.
+// Steps run in containerd if it is the worker, and trees and blobs are there; else trees may be
+// in a snapshotter behind a socket.
 Status Daemon::Graph::OpenContainer(const Config& config, const std::string& snapshotter,
                                     api::WorkerFacts* facts) {
-  if (!UsesContainerd(config)) return OkStatus();
+  if (!UsesContainerd(config)) {
+    const std::string& socket = config.oci.proxy_snapshotter_path;
+    if (socket.empty()) return OkStatus();
+    snapshots = api::OpenProxySnapshotter({.address = socket,
+                                           .name = snapshotter,
+                                           .name_space = "buildkit",
+                                           .owner = config.root});
+    return OkStatus();
+  }
   const WorkerConfig& from = config.containerd;
   ASSIGN_OR_RETURN(api::Containerd opened,
                    api::OpenContainerd({.address = from.address,

@@ -64,11 +64,11 @@ StatusOr<std::string> ChooseSnapshotter(const Config& config) {
     if (!Contains(name, "/")) return name;
     return InvalidArgumentError(StrCat("bad snapshotter name: ", Quote(name)));
   }
-  // Better no daemon than one that keeps trees elsewhere than it was told.
-  if (!config.oci.proxy_snapshotter_path.empty()) {
-    return UnimplementedError(StrCat("snapshotters behind a socket (",
-                                     config.oci.proxy_snapshotter_path,
-                                     ") are not supported; the containerd worker can use any"));
+  if (const std::string& socket = config.oci.proxy_snapshotter_path; !socket.empty()) {
+    if (PathExists(socket)) return name;
+    return NotFoundError(StrCat("snapshotter doesn't exist on ", Quote(socket),
+                                " (Do not include 'unix://' prefix): stat ", socket,
+                                ": no such file or directory"));
   }
   if (name.empty() || name == "auto") return ProbeSnapshotter(config.root);
   if (name == "overlayfs" || name == "native" || name == "fuse-overlayfs") return name;
