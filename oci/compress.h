@@ -39,8 +39,10 @@ std::unique_ptr<Compressor> NewCompressor(Compression type, std::optional<int> l
 // libdeflate's level for a level of gzip.
 int DeflateLevel(std::optional<int> level);
 
+// Who takes gzip apart: ISA-L if the machine has it (isal_inflate.h), else zlib.
+enum class Inflater { kFastest, kZlib };
 // Decompresses whatever `in` holds. Errors are DATA_LOSS.
-ReadFn Decompress(ReadFn in);
+ReadFn Decompress(ReadFn in, Inflater inflater = Inflater::kFastest);
 // Runs `in` on a thread of its own, some buffers ahead of the reader. The thread ends
 // when the ReadFn is dropped, after the read in progress.
 ReadFn ReadAhead(ReadFn in, size_t buffer_bytes = 256 << 10, int buffers = 4);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "oci/compress.h"
+#include "oci/isal_inflate.h"
 
 namespace kiln::oci {
 namespace {
@@ -102,6 +103,44 @@ class GzipDecoder : public Decoder {
   bool between_ = false;  // a member ended, and perhaps another follows
 };
 
+class IsalDecoder : public Decoder {
+ public:
+  explicit IsalDecoder(const IsalInflate& isal)
+      : isal_(isal), state_(std::make_unique_for_overwrite<inflate_state>()) {
+    isal_.init(state_.get());
+    state_->crc_flag = ISAL_GZIP;
+  }
+  StatusOr<size_t> Read(Input& in, std::span<char> out) override {
+    const auto room = static_cast<uint32_t>(std::min<size_t>(out.size(), 1 << 30));
+    for (;;) {
+      RETURN_IF_ERROR(in.Need(1));
+      const size_t size = in.bytes().size();
+      if (between_) {
+        if (size == 0) return size_t{0};
+        isal_.reset(state_.get());
+        between_ = false;
+      }
+      state_->next_in = reinterpret_cast<uint8_t*>(in.data());
+      state_->avail_in = static_cast<uint32_t>(size);
+      state_->next_out = reinterpret_cast<uint8_t*>(out.data());
+      state_->avail_out = room;
+      const int answer = isal_.inflate(state_.get());
+      if (answer < 0) return DataLossError(StrCat("gzip: invalid data: ", IsalFault(answer)));
+      in.Skip(size - state_->avail_in);
+      const size_t made = room - state_->avail_out;
+      between_ = state_->block_state == ISAL_BLOCK_FINISH;
+      // Of the last bytes of the input it may have some in hand.
+      if (size == 0 && made == 0 && !between_) return DataLossError("unexpected EOF");
+      if (made != 0) return made;
+    }
+  }
+
+ private:
+  const IsalInflate& isal_;
+  const std::unique_ptr<inflate_state> state_;
+  bool between_ = false;  // a member ended, and perhaps another follows
+};
+
 class ZstdDecoder : public Decoder {
  public:
   ZstdDecoder() : context_(ZSTD_createDCtx()) {
@@ -131,8 +170,12 @@ class ZstdDecoder : public Decoder {
   bool between_ = true;
 };
 
-std::unique_ptr<Decoder> DecoderFor(std::string_view magic) {
-  if (magic.starts_with("\x1f\x8b")) return std::make_unique<GzipDecoder>();
+std::unique_ptr<Decoder> DecoderFor(std::string_view magic, Inflater inflater) {
+  if (magic.starts_with("\x1f\x8b")) {
+    const IsalInflate* isal = inflater == Inflater::kFastest ? LoadIsalInflate() : nullptr;
+    if (isal != nullptr) return std::make_unique<IsalDecoder>(*isal);
+    return std::make_unique<GzipDecoder>();
+  }
   bool skippable = magic.size() >= 4 && (static_cast<unsigned char>(magic[0]) & 0xf0) == 0x50 &&
                    magic.substr(1, 3) == "\x2a\x4d\x18";
   if (skippable || magic.starts_with("\x28\xb5\x2f\xfd")) return std::make_unique<ZstdDecoder>();
@@ -201,17 +244,17 @@ void FillAhead(Ahead& ahead, const ReadFn& in, size_t buffer_bytes, size_t buffe
 
 }  // namespace
 
-ReadFn Decompress(ReadFn in) {
+ReadFn Decompress(ReadFn in, Inflater inflater) {
   struct State {
     Input input;
     std::unique_ptr<Decoder> decoder;
   };
   auto state = std::make_shared<State>(State{Input(std::move(in)), nullptr});
-  return [state](std::span<char> out) -> StatusOr<size_t> {
+  return [state, inflater](std::span<char> out) -> StatusOr<size_t> {
     if (out.empty()) return size_t{0};
     if (state->decoder == nullptr) {
       RETURN_IF_ERROR(state->input.Need(4));
-      state->decoder = DecoderFor(state->input.bytes());
+      state->decoder = DecoderFor(state->input.bytes(), inflater);
     }
     return state->decoder->Read(state->input, out);
   };
