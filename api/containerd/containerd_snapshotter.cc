@@ -33,23 +33,10 @@ class ContainerdSnapshotter : public SnapshotCalls<ContainerdLease> {
 
   StatusOr<std::vector<Info>> Walk() override {
     ASSIGN_OR_RETURN(std::set<std::string> ours, Held());
-    std::vector<Info> found;
-    ctd_snapshots::ListSnapshotsRequest request;
-    request.set_snapshotter(name_);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + ContainerdLease::kShort);
-    keeper_->client().Prepare(context);
-    auto stream = snapshots_->List(&context, request);
-    for (ctd_snapshots::ListSnapshotsResponse response; stream->Read(&response);) {
-      for (const ctd_snapshots::Info& info : response.info()) {
-        if (ours.erase(info.name()) == 0) continue;
-        keeper_->Note({type_, info.name()});
-        found.push_back(InfoOf(info));
-      }
-    }
-    const grpc::Status status = stream->Finish();
-    RETURN_IF_ERROR(keeper_->Explain(
-        Status(static_cast<StatusCode>(status.error_code()), status.error_message())));
+    StatusOr<std::vector<Info>> found = List();
+    if (!found.ok()) return keeper_->Explain(found.status());
+    std::erase_if(*found, [&](const Info& info) { return ours.erase(info.name) == 0; });
+    for (const Info& info : *found) keeper_->Note({type_, info.name});
     for (const std::string& gone : ours) RETURN_IF_ERROR(keeper_->Drop({type_, gone}));
     return found;
   }

@@ -5,7 +5,7 @@
 namespace kiln::api {
 namespace {
 
-constexpr char kOwnerLabel[] = "kiln/root";
+constexpr char kOwnerLabel[] = "kiln/worker";
 
 // Keeps nothing: what was made stays until it is removed.
 class NoLease {
@@ -51,24 +51,11 @@ class ProxySnapshotter : public SnapshotCalls<NoLease> {
 
   StatusOr<std::vector<Info>> Walk() override {
     RETURN_IF_ERROR(keeper_->client().Connect());
-    std::vector<Info> found;
-    ctd_snapshots::ListSnapshotsRequest request;
-    request.set_snapshotter(name_);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + ContainerdLease::kShort);
-    keeper_->client().Prepare(context);
-    auto stream = snapshots_->List(&context, request);
-    for (ctd_snapshots::ListSnapshotsResponse response; stream->Read(&response);) {
-      for (const ctd_snapshots::Info& info : response.info()) {
-        auto owner = info.labels().find(kOwnerLabel);
-        if (owner == info.labels().end() || owner->second != labels_.at(kOwnerLabel)) continue;
-        found.push_back(InfoOf(info));
-      }
-    }
-    const grpc::Status status = stream->Finish();
-    if (!status.ok()) {
-      return Status(static_cast<StatusCode>(status.error_code()), status.error_message());
-    }
+    ASSIGN_OR_RETURN(std::vector<Info> found, List());
+    std::erase_if(found, [this](const Info& info) {
+      auto owner = info.labels.find(kOwnerLabel);
+      return owner == info.labels.end() || owner->second != labels_.at(kOwnerLabel);
+    });
     return found;
   }
 

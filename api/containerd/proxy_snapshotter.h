@@ -13,7 +13,9 @@ struct ProxySnapshotterOptions {
   std::string address;     // the socket's path
   std::string name;        // what calls name the snapshotter; most do not look at it
   std::string name_space;  // of containerd's kind
-  std::string owner;       // whose snapshots these are, as their label says: others are left alone
+  // Whose snapshots these are, as their label says: the worker's id, which goes with the state
+  // folder wherever that is. Others' are left alone.
+  std::string owner;
 };
 // Connects with the first call; its calls are UNAVAILABLE while nobody is at the socket.
 std::unique_ptr<cache::Snapshotter> OpenProxySnapshotter(const ProxySnapshotterOptions& options);

@@ -105,6 +105,22 @@ class SnapshotCalls : public cache::Snapshotter {
   }
 
  protected:
+  // All that are there, whoever made them. Calls are explained by the caller.
+  StatusOr<std::vector<Info>> List() {
+    std::vector<Info> found;
+    ctd_snapshots::ListSnapshotsRequest request;
+    request.set_snapshotter(name_);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + ContainerdLease::kShort);
+    keeper_->client().Prepare(context);
+    auto stream = snapshots_->List(&context, request);
+    for (ctd_snapshots::ListSnapshotsResponse response; stream->Read(&response);) {
+      for (const ctd_snapshots::Info& info : response.info()) found.push_back(InfoOf(info));
+    }
+    const grpc::Status status = stream->Finish();
+    if (status.ok()) return found;
+    return Status(static_cast<StatusCode>(status.error_code()), status.error_message());
+  }
   static Info InfoOf(const ctd_snapshots::Info& info) {
     return {info.name(), info.parent(), info.kind() == ctd_snapshots::COMMITTED,
             {info.labels().begin(), info.labels().end()}};

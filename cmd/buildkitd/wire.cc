@@ -254,7 +254,7 @@ Status Daemon::Graph::OpenContainer(const Config& config, const std::string& sna
     snapshots = api::OpenProxySnapshotter({.address = socket,
                                            .name = snapshotter,
                                            .name_space = "buildkit",
-                                           .owner = config.root});
+                                           .owner = facts->id});
     return OkStatus();
   }
   const WorkerConfig& from = config.containerd;
