@@ -100,15 +100,8 @@ BatchedOutcome TransferBatched(FsTree& tree, const ReceiveOptions& options, bool
   PipeEnd receiver(to_receiver, to_sender);
   BatchedPackets batched_sender(sender, announced);
   BatchedPackets batched_receiver(receiver, false);
-  BatchedOutcome outcome;
-  std::thread thread([&] {
-    outcome.sent = SendTree(batched_sender, tree);
-    to_receiver.Close();
-    to_sender.Close();
-  });
-  outcome.received = ReceiveTree(batched_receiver, options);
-  to_sender.Close();
-  thread.join();
+  BatchedOutcome outcome{TransferOver(batched_sender, batched_receiver, to_sender, to_receiver,
+                                      tree, options)};
   outcome.to_receiver = to_receiver.messages;
   outcome.to_sender = to_sender.messages;
   return outcome;

@@ -78,11 +78,9 @@ struct Outcome {
   Status received;
 };
 
-inline Outcome Transfer(FsTree& tree, const ReceiveOptions& options) {
-  Channel to_receiver;
-  Channel to_sender;
-  PipeEnd sender(to_sender, to_receiver);
-  PipeEnd receiver(to_receiver, to_sender);
+// Sends `tree` from one end of the two channels to the other. The streams may be wrapped.
+inline Outcome TransferOver(PacketStream& sender, PacketStream& receiver, Channel& to_sender,
+                            Channel& to_receiver, FsTree& tree, const ReceiveOptions& options) {
   Outcome outcome;
   std::thread thread([&] {
     outcome.sent = SendTree(sender, tree);
@@ -93,6 +91,14 @@ inline Outcome Transfer(FsTree& tree, const ReceiveOptions& options) {
   to_sender.Close();
   thread.join();
   return outcome;
+}
+
+inline Outcome Transfer(FsTree& tree, const ReceiveOptions& options) {
+  Channel to_receiver;
+  Channel to_sender;
+  PipeEnd sender(to_sender, to_receiver);
+  PipeEnd receiver(to_receiver, to_sender);
+  return TransferOver(sender, receiver, to_sender, to_receiver, tree, options);
 }
 
 class FsutilTest : public ::testing::Test {

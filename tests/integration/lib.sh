@@ -66,9 +66,24 @@ forget_all() {  # as if there had never been a daemon; between daemons
     ctr -a "$CTD" -n $space content prune references >/dev/null
   done
 }
+free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
+key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)  # of a certificate that openssl makes
+# Sets C: a folder with ca, and signed by it server (of 127.0.0.1) and client, each .crt and .key.
+certificates() {
+  C=$W/certs
+  mkdir "$C"
+  (
+    cd "$C"
+    openssl req -x509 "${key[@]}" -days 2 -subj "/CN=Example CA" -keyout ca.key -out ca.crt
+    for name in server client; do
+      openssl req "${key[@]}" -subj "/CN=$name" -addext subjectAltName=IP:127.0.0.1 -keyout $name.key -out $name.csr
+      openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out $name.crt
+    done
+  ) 2>"$W/openssl.log" || { cat "$W/openssl.log" >&2; fail "openssl"; }
+}
 registry_start() {  # sets REG
   local port
-  port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
+  port=$(free_port)
   REG=127.0.0.1:$port
   printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n' \
     "$W/registry" "$REG" >"$W/registry.yml"

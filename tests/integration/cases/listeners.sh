@@ -4,18 +4,8 @@
 for program in openssl systemd-socket-activate; do
   command -v "$program" >/dev/null || skip "$program is not installed"
 done
-key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
-mkdir "$W/certs"
-(
-  cd "$W/certs"
-  openssl req -x509 "${key[@]}" -days 2 -subj "/CN=Example CA" -keyout ca.key -out ca.crt
-  for name in server client; do
-    openssl req "${key[@]}" -subj "/CN=$name" -addext subjectAltName=IP:127.0.0.1 -keyout $name.key -out $name.csr
-    openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out $name.crt
-  done
-) 2>"$W/openssl.log" || { cat "$W/openssl.log" >&2; fail "openssl"; }
-C=$W/certs
-PORT=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
+certificates
+PORT=$(free_port)
 TCP=tcp://127.0.0.1:$PORT
 server=(--tlscert "$C/server.crt" --tlskey "$C/server.key")
 client=(--tlscacert "$C/ca.crt" --tlscert "$C/client.crt" --tlskey "$C/client.key")

@@ -2,18 +2,8 @@
 # the configuration names for it, or trusts anybody; and a mirror that is asked in its place.
 . "$(dirname "$0")/../lib.sh"
 command -v openssl >/dev/null || skip "openssl is not installed"
-key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
-C=$W/certs
-mkdir "$C"
-(
-  cd "$C"
-  openssl req -x509 "${key[@]}" -days 2 -subj "/CN=Example CA" -keyout ca.key -out ca.crt
-  for name in server client; do
-    openssl req "${key[@]}" -subj "/CN=$name" -addext subjectAltName=IP:127.0.0.1 -keyout $name.key -out $name.csr
-    openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out $name.crt
-  done
-) 2>"$W/openssl.log" || { cat "$W/openssl.log" >&2; fail "openssl"; }
-PORT=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
+certificates
+PORT=$(free_port)
 REG=127.0.0.1:$PORT
 cat >"$W/registry.yml" <<Y
 version: 0.1

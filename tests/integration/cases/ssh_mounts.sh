@@ -4,7 +4,7 @@
 for program in /usr/sbin/sshd ssh-agent ssh-add ssh-keygen git; do
   command -v $program >/dev/null || skip "no $program"
 done
-PORT=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
+PORT=$(free_port)
 export GIT_CONFIG_GLOBAL=$W/gitconfig
 git config --global init.defaultBranch main
 git config --global user.email a@b.c && git config --global user.name n
