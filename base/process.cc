@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -128,6 +129,14 @@ void KeepMemoryOutOfCores() {
   StatusOr<std::string> before = ReadFile(kFilter);
   if (!before.ok()) return;  // a kernel without it writes no cores of interest
   if (WriteProcFile(kFilter, "0")) core_filter = StrCat("0x", *before);
+}
+
+std::vector<std::string> OwnEnvironment() {
+  std::vector<std::string> env;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    env.emplace_back(*entry);
+  }
+  return env;
 }
 
 StatusOr<Process> Process::Start(const ProcessOptions& options) {

@@ -24,6 +24,9 @@ struct ProcessOptions {
   bool new_session = false;
 };
 
+// The environment of this process, for children that are to have it.
+std::vector<std::string> OwnEnvironment();
+
 // Keeps what this process has in memory (secrets of builds among it) out of the cores that
 // the kernel may write of it. Children that are started later get what was there before.
 // Call it early, once. Linux's core(5), coredump_filter.

@@ -9,8 +9,6 @@
 
 #include "base/process.h"
 
-extern char** environ;
-
 namespace kiln::api {
 namespace {
 
@@ -110,7 +108,7 @@ StatusOr<UniqueFd> StartDialCommand(const std::vector<std::string>& argv) {
   StatusOr<std::string> program = LookPath(argv[0]);
   if (!program.ok()) return program.status();
   options.argv[0] = *program;
-  for (char** entry = environ; *entry != nullptr; ++entry) options.env.emplace_back(*entry);
+  options.env = OwnEnvironment();
   options.stdin_fd = theirs.get();
   options.stdout_fd = theirs.get();
   options.stderr_fd = STDERR_FILENO;

@@ -7,8 +7,6 @@
 #include "base/file.h"
 #include "base/process.h"
 
-extern char** environ;
-
 namespace kiln::api {
 namespace {
 
@@ -44,7 +42,7 @@ StatusOr<DockerCredentials> AskHelper(const std::string& helper, const std::stri
   ProcessOptions options;
   ASSIGN_OR_RETURN(std::string program, LookPath("docker-credential-" + helper));
   options.argv = {program, "get"};
-  for (char** entry = environ; *entry != nullptr; ++entry) options.env.emplace_back(*entry);
+  options.env = OwnEnvironment();
   ASSIGN_OR_RETURN(CommandOutput output, RunCommand(std::move(options), key, {}));
   if (output.exit_code != 0) {
     if (Contains(output.out, "credentials not found")) return DockerCredentials();

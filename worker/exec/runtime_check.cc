@@ -29,14 +29,6 @@ json Spec(const std::string& id, const RuntimeQuestion& question) {
   return spec;
 }
 
-std::vector<std::string> OwnEnvironment() {
-  std::vector<std::string> env;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    env.emplace_back(*entry);
-  }
-  return env;
-}
-
 }  // namespace
 
 bool IsRunc(const std::string& binary) {
