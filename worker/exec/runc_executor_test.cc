@@ -88,6 +88,11 @@ TEST_F(RuncExecutorTest, OutputAndExitCodeComeBack) {
   EXPECT_TRUE(Leftovers().empty());
 }
 
+TEST_F(RuncExecutorTest, WhatTheRuntimeIsToldIsNotInTheStepsEnvironment) {
+  EXPECT_TRUE(Run("echo \"$PATH,$GOMAXPROCS,$HOME\"").ok());
+  EXPECT_EQ(out_, "/bin,,/\n");
+}
+
 TEST_F(RuncExecutorTest, MountPointsThatWereMadeForTheStepGo) {
   ASSERT_TRUE(MakeDirs(JoinPath(dir_.path(), "data/sub")).ok());
   ASSERT_TRUE(WriteFileAtomic(JoinPath(dir_.path(), "data/sub/f"), "hi\n").ok());
