@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "api/tunnel/error_stack.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "cmd/buildctl/commands.h"
 #include "cmd/buildctl/common.h"
@@ -61,6 +62,7 @@ Command Root() {
 }  // namespace kiln::buildctl
 
 int main(int argc, char** argv) {
+  kiln::KeepFreedMemory();
   kiln::api::SetStackVersion(kiln::buildctl::Version(), kiln::buildctl::VersionRevision());
   return kiln::buildctl::RunCommandLine(kiln::buildctl::Root(), argc, argv,
                                         kiln::buildctl::PrintFailure);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "api/tunnel/error_stack.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/strings.h"
@@ -166,4 +167,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace kiln::buildkitd
 
-int main(int argc, char** argv) { return kiln::buildkitd::Main(argc, argv); }
+int main(int argc, char** argv) {
+  kiln::KeepFreedMemory();
+  return kiln::buildkitd::Main(argc, argv);
+}
