@@ -188,6 +188,28 @@ TEST_F(HostileTest, SizesMayLie) {
   EXPECT_EQ(Verdict({negative}), "negative size a: invalid argument");
 }
 
+TEST_F(HostileTest, NoMoreIsAskedForThanMayArriveAtOnce) {
+  std::vector<Packet> packets;
+  for (const char* name : {"a", "b", "c"}) {
+    packets.push_back(Stat(name));
+    packets.back().mutable_stat()->set_size(10 << 20);
+  }
+  Packet fin, last;
+  fin.set_type(Packet::PACKET_FIN);
+  last.set_type(Packet::PACKET_STAT);
+  packets.push_back(last);
+  auto with = [&](const std::vector<Packet>& more) {
+    std::vector<Packet> all = packets;
+    all.insert(all.end(), more.begin(), more.end());
+    return Verdict(all);
+  };
+  EXPECT_EQ(with({Data(2, "x")}), "invalid file request 2");
+  EXPECT_EQ(with({Data(1, "x"), Data(2, "x")}), "invalid file request 2");
+  EXPECT_EQ(with({Data(1, std::string((4 << 20) + 1, 'x')), Data(2, "x")}), "EOF");
+  EXPECT_EQ(with({Data(0, ""), Data(2, "x"), Data(1, ""), Data(2, ""), fin}), "");
+  EXPECT_EQ(ReadFile(dest_ + "/c").value(), "x");
+}
+
 TEST_F(HostileTest, TheEndIsTheEnd) {
   Packet fin, last;
   fin.set_type(Packet::PACKET_FIN);

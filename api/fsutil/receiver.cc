@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -27,6 +28,10 @@ namespace {
 using ::fsutil::types::Packet;
 
 constexpr std::string_view kMetadataPath = ".fsutil-metadata";
+// Files are asked for while less than this of them is still to come: it may all arrive before
+// the disk takes any of it, and who sends is not kept waiting by it on a line with 100 ms.
+constexpr int64_t kMaxOwed = 16 << 20;
+constexpr int64_t kMostOfOne = int64_t{1} << 60;  // sums stay in range
 
 Packet PacketOf(Packet::PacketType type, uint32_t id = 0, std::string data = {}) {
   Packet packet;
@@ -74,6 +79,12 @@ class Receiver {
     bool taken;
   };
 
+  // A file that has been announced.
+  struct Incoming {
+    IncomingFilePtr file;
+    int64_t owed;  // bytes that are to come, if the peer does not lie
+  };
+
   Status Exchange() {
     while (true) {
       Packet packet;
@@ -99,6 +110,7 @@ class Receiver {
           break;
       }
       RETURN_IF_ERROR(writers_.failure());
+      AskForMore();
       if (listed_ && pending_.empty() && !finished_) RETURN_IF_ERROR(Finish());
     }
   }
@@ -188,9 +200,20 @@ class Receiver {
       links_.push_back({stat, std::move(filtered), kind});
       return OkStatus();
     }
-    pending_.emplace(id, writers_.Begin({stat, std::move(filtered), FsChange::kAdd}));
-    requests_.Add(PacketOf(Packet::PACKET_REQ, id));
+    wanted_.emplace_back(
+        id, Incoming{writers_.Begin({stat, std::move(filtered), FsChange::kAdd}),
+                     std::min(stat.size, kMostOfOne)});
     return OkStatus();
+  }
+
+  void AskForMore() {
+    while (!wanted_.empty() && owed_ < kMaxOwed) {
+      auto& [id, incoming] = wanted_.front();
+      owed_ += incoming.owed;
+      requests_.Add(PacketOf(Packet::PACKET_REQ, id));
+      pending_.emplace(id, std::move(incoming));
+      wanted_.pop_front();
+    }
   }
 
   // Removes what the old tree has before `*path`, or to its end.
@@ -219,11 +242,16 @@ class Receiver {
     if (file == pending_.end()) {
       return UnknownError(StrCat("invalid file request ", packet->id()));
     }
-    if (packet->data().empty()) {
-      writers_.End(std::move(file->second));
+    Incoming& incoming = file->second;
+    const int64_t size = static_cast<int64_t>(packet->data().size());
+    const int64_t paid = size == 0 ? incoming.owed : std::min(incoming.owed, size);
+    incoming.owed -= paid;
+    owed_ -= paid;
+    if (size == 0) {
+      writers_.End(std::move(incoming.file));
       pending_.erase(file);
     } else {
-      writers_.Append(file->second, std::move(*packet->mutable_data()));
+      writers_.Append(incoming.file, std::move(*packet->mutable_data()));
     }
     return OkStatus();
   }
@@ -262,7 +290,9 @@ class Receiver {
   bool finished_ = false;
   bool peer_failed_ = false;
   int64_t received_ = 0;
-  std::unordered_map<uint32_t, IncomingFilePtr> pending_;
+  std::deque<std::pair<uint32_t, Incoming>> wanted_;  // not yet asked for
+  std::unordered_map<uint32_t, Incoming> pending_;    // asked for
+  int64_t owed_ = 0;  // of pending_
   std::vector<IncomingEntry> links_;  // made last: what they name may be under way
   std::vector<Parent> parents_;       // of the current entry, with metadata_only
   std::string metadata_;
