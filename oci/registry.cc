@@ -151,6 +151,37 @@ StatusOr<std::unique_ptr<HttpResponse>> Registry::Open(const RegistryCall& call,
   return first;
 }
 
+StatusOr<std::string> Registry::ReadRange(const RegistryCall& call, const Descriptor& blob,
+                                          uint64_t offset, uint64_t length) {
+  if (length == 0) return std::string();
+  State::Ask ask{.path = StrCat("/blobs/", blob.digest.text())};
+  ask.headers["Accept"] = StrCat(blob.media_type, ", */*");
+  ask.headers["Range"] = StrCat("bytes=", offset, "-", offset + length - 1);
+  Status first;
+  auto keep = [&first](Status status) {
+    if (first.ok()) first = std::move(status);
+  };
+  for (Endpoint& endpoint : EndpointsFor(state_->hosts, call.ref.domain, call.insecure, false)) {
+    StatusOr<std::unique_ptr<HttpResponse>> response = state_->Do(call, endpoint, ask);
+    if (!response.ok()) {
+      if (IsCancelled(response.status())) return response.status();
+      keep(Denied(response.status()));
+    } else if ((*response)->status == 206) {
+      ASSIGN_OR_RETURN(std::string bytes, (*response)->ReadBody(length));
+      if (bytes.size() == length) return bytes;
+      return DataLossError("unexpected EOF");
+    } else if ((*response)->status == 200) {
+      keep(UnimplementedError(StrCat(endpoint.host, " does not serve ranges of blobs")));
+    } else if ((*response)->status == 404) {
+      keep(NotFoundError(StrCat("content at ", AskUrl(endpoint, call, ask.path),
+                                " not found: not found")));
+    } else {
+      keep(UnexpectedStatus("GET", AskUrl(endpoint, call, ask.path), **response));
+    }
+  }
+  return first;
+}
+
 StatusOr<std::vector<Descriptor>> Registry::Referrers(const RegistryCall& call,
                                                       const Digest& subject) {
   Status first;

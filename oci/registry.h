@@ -72,6 +72,10 @@ class Registry {
   // Bytes of a blob or manifest from `offset` on; the server may lie about them.
   StatusOr<std::unique_ptr<HttpResponse>> Open(const RegistryCall& call, const Descriptor& blob,
                                                int64_t offset = 0);
+  // `length` bytes of a blob from `offset` on, not checked either. Waits for no transfer: who
+  // has one may need this to end it. UNIMPLEMENTED if the registry serves no ranges.
+  StatusOr<std::string> ReadRange(const RegistryCall& call, const Descriptor& blob,
+                                  uint64_t offset, uint64_t length);
 
   // What names the manifest `subject` as its own, by the registry's list or, where it keeps
   // none, by the index that clients keep in its place. None is no error.

@@ -124,6 +124,30 @@ TEST(Registry, NoticesABodyThatIsCutOff) {
   EXPECT_EQ((*response)->ReadBody(1000).status().message(), "unexpected EOF");
 }
 
+TEST(Registry, ReadsAPartOfABlob) {
+  std::string range;
+  unsigned status = 206;
+  std::string body = "34";
+  Server server([&](const Request& request) {
+    range = request.Header("range");
+    return Reply(status, body);
+  });
+  Registry registry({});
+  auto read = [&] {
+    return registry.ReadRange(CallFor(server.host() + "/a"), {.digest = Digest::Of("b")}, 3, 2);
+  };
+  EXPECT_EQ(read().value_or(""), "34");
+  EXPECT_EQ(range, "bytes=3-4");
+  body = "3";
+  EXPECT_EQ(read().status().code(), StatusCode::kDataLoss);
+  body = "345";
+  EXPECT_FALSE(read().ok());
+  status = 200;
+  EXPECT_EQ(read().status().code(), StatusCode::kUnimplemented);
+  status = 404;
+  EXPECT_TRUE(IsNotFound(read().status()));
+}
+
 TEST(Registry, AsksTheMirrorFirstAndTellsItTheRegistry) {
   Server mirror([](const Request&) { return Reply(404); });
   Server server([](const Request&) {
