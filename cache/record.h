@@ -52,6 +52,7 @@ struct StagedLayer {
   DiffId diff_id;
 };
 
+class AfarMount;
 struct Record;
 using RecordPtr = std::shared_ptr<Record>;
 
@@ -65,6 +66,7 @@ struct Record {
   int children = 0;
   bool built_upon = false;  // has or had a child while this store is open
   bool dead = false;
+  std::shared_ptr<AfarMount> afar;  // in place of an unpacked tree; set once
   // Some of its files are names in other trees too, so that what it takes depends on them.
   bool shares_files = false;
   DiskUsage usage;          // if so, as it was when

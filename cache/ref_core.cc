@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cache/afar/afar_mount.h"
 #include "cache/snapshot/remote_snapshots.h"
 #include "cache/snapshot/upper_dir.h"
 
@@ -25,6 +26,8 @@ RefCore::RefCore(const RefStoreOptions& options)
       options_(options),
       pool_("layers", options.width) {}
 
+RefCore::~RefCore() = default;
+
 Status RefCore::Open() {
   RETURN_IF_ERROR(table.Open());
   RETURN_IF_ERROR(UnmountAll(temp_dir));
@@ -37,6 +40,7 @@ Status RefCore::Open() {
     ASSIGN_OR_RETURN(snapshots_,
                      SnapshotStore::Open(options_.root + "/snapshots", temp_dir, kind));
   }
+  OpenAfar();
   boot_id_ = options_.boot_id;
   if (boot_id_.empty()) {
     StatusOr<std::string> id = ReadFile("/proc/sys/kernel/random/boot_id");
@@ -310,17 +314,7 @@ StatusOr<StatePtr> RefCore::Get(std::string_view id) {
     ++it->second->leases;
     state = std::make_shared<RefState>(shared_from_this(), it->second, std::move(sources));
   }
-  // A lazy layer whose bytes nobody can bring any more is as good as gone; its
-  // source knows where to look again.
-  for (const RecordPtr& layer : LayersOf(state->record)) {
-    RecordRow row = RowOf(layer);
-    if (row.extracted || !row.blob || !layer->source.expired()) continue;
-    if (!content.Stat(row.blob->digest).ok()) {
-      return NotFoundError(StrCat(id, ": not found: layer ", row.blob->digest.text(),
-                                  " has no source"));
-    }
-  }
-  return state;
+  return WithLateSources(std::move(state));
 }
 
 StatusOr<StatePtr> RefCore::GetMutable(std::string_view id) {

@@ -2,7 +2,8 @@
 //
 // One mutex guards the records and is never held over disk or network work;
 // Record::work is taken before it, never after. Split over ref_core.cc (records),
-// ref_tree.cc (making and mounting trees), ref_remote.cc (blobs), prune.cc.
+// ref_tree.cc (making and mounting trees), ref_afar.cc (layers that are not fetched),
+// ref_remote.cc (blobs), prune.cc.
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,7 @@
 
 namespace kiln::cache {
 
+class AfarMounts;
 class RefCore;
 using Sources = std::vector<std::shared_ptr<BlobSource>>;
 
@@ -47,6 +49,7 @@ using StatePtr = std::shared_ptr<RefState>;
 class RefCore : public std::enable_shared_from_this<RefCore> {
  public:
   explicit RefCore(const RefStoreOptions& options);
+  ~RefCore();
   Status Open();
 
   // ref_core.cc
@@ -111,6 +114,7 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   // ref_tree.cc
   void KeepSizeLocked(const RecordPtr& record, const DiskUsage& tree, uint64_t changes);
   std::vector<std::string> StackOf(const RecordPtr& record) const;  // snapshots to mount
+  bool LacksTree(const RecordPtr& layer) const;
   Status ExtractLayer(const RecordPtr& layer, const Sources& sources, bool waits,
                       std::stop_token stop);
   static void DropStaged(const RecordPtr& layer);
@@ -137,6 +141,11 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
   StatusOr<oci::Descriptor> BlobOf(const RecordPtr& layer, const Sources& sources,
                                    const CompressionOptions& compression, std::stop_token stop);
 
+  // ref_afar.cc
+  void OpenAfar();
+  bool UseFromAfar(const RecordPtr& layer, const Sources& sources, std::stop_token stop);
+  StatusOr<StatePtr> WithLateSources(StatePtr state);
+
   // prune.cc
   StatusOr<std::vector<UsageRecord>> UsageOfAll(bool exact);
   StatusOr<int64_t> PruneOnce(const PruneOptions& options, const Filter& filter,
@@ -147,6 +156,7 @@ class RefCore : public std::enable_shared_from_this<RefCore> {
 
   const RefStoreOptions options_;
   std::unique_ptr<SnapshotStore> snapshots_;
+  std::unique_ptr<AfarMounts> afar_;  // null: layers are always fetched
   JobPool pool_;  // jobs here never wait for one another's start
 
   mutable std::mutex mutex_;

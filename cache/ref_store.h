@@ -23,7 +23,12 @@ class Snapshotter;
 
 struct RefStoreOptions {
   std::string root;                       // holds snapshots/ and tmp/
-  std::string snapshotter = "overlayfs";  // overlayfs | native | fuse-overlayfs
+  // overlayfs | native | fuse-overlayfs | stargz: overlayfs, and layers that can be are used from
+  // where they are (cache/afar).
+  std::string snapshotter = "overlayfs";
+  // Blobs of a repository ("registry.example/path"), for such layers when their build is over;
+  // may give null. What it gives lives no longer than the store.
+  std::function<std::shared_ptr<BlobSource>(const std::string& repository)> late_blobs = {};
   // Who keeps the snapshots instead of the store itself; outlives the store and every Ref.
   Snapshotter* remote_snapshots = nullptr;
   ContentStore* content = nullptr;        // both outlive the store and every Ref

@@ -3,6 +3,7 @@
 #include <condition_variable>
 
 #include "base/file.h"
+#include "cache/afar/afar_mount.h"
 #include "cache/pull_watcher.h"
 #include "cache/ref_core.h"
 #include "cache/snapshot/deep_stack.h"
@@ -62,16 +63,25 @@ std::vector<std::string> RefCore::StackOf(const RecordPtr& record) const {
   bool own_tree = !snapshots_->layered() || record->row.kind == RecordKind::kLayer;
   if (own_tree && !snapshots_->layered()) return {record->row.snapshot};
   std::vector<std::string> stack;
-  for (const RecordPtr& layer : LayersOf(record)) stack.push_back(layer->row.snapshot);
+  std::lock_guard lock(mutex_);
+  for (const RecordPtr& layer : LayersOf(record)) {
+    stack.push_back(layer->afar != nullptr ? layer->afar->path() : layer->row.snapshot);
+  }
   if (stack.empty()) stack.push_back(record->row.snapshot);
   return stack;
+}
+
+// Of the one layer, whatever is below it.
+bool RefCore::LacksTree(const RecordPtr& layer) const {
+  std::lock_guard lock(mutex_);
+  return !layer->row.extracted && layer->afar == nullptr;
 }
 
 bool RefCore::IsLazy(const RecordPtr& record) {
   std::lock_guard lock(mutex_);
   if (!snapshots_->layered()) return !record->row.extracted;
   for (const RecordPtr& layer : LayersOf(record)) {
-    if (!layer->row.extracted) return true;
+    if (!layer->row.extracted && layer->afar == nullptr) return true;
   }
   return false;
 }
@@ -270,6 +280,7 @@ Status RefCore::ExtractLayer(const RecordPtr& layer, const Sources& sources, boo
   RecordRow row = RowOf(layer);
   if (row.extracted) return OkStatus();
   RETURN_IF_ERROR(StopStatus(stop));
+  if (!LacksTree(layer) || UseFromAfar(layer, sources, stop)) return OkStatus();
   std::shared_ptr<void> hold = content.Hold();
   if (layer->staged == nullptr) {
     ASSIGN_OR_RETURN(layer->staged, UnpackLayer(layer, sources, stop));
@@ -415,7 +426,7 @@ Status RefCore::ExtractRecord(const RecordPtr& record, const Sources& sources,
   std::vector<RecordPtr> computed;
   std::vector<RecordPtr> unpacked;
   for (const RecordPtr& layer : LayersOf(record)) {
-    if (RowOf(layer).extracted) continue;
+    if (!LacksTree(layer)) continue;
     if (IsComputed(*layer)) {
       computed.push_back(layer);
     } else {
@@ -468,6 +479,10 @@ StatusOr<DiskUsage> RefCore::SizeOf(const RecordPtr& record, bool exact) {
   {
     std::lock_guard lock(mutex_);
     row = record->row;
+    if (record->afar != nullptr) {
+      const int64_t bytes = record->afar->bytes() + row.blob_bytes;
+      return DiskUsage{bytes, bytes};
+    }
     tree = {row.tree_bytes, row.tree_bytes};
     known = row.tree_bytes >= 0;
     if (record->shares_files) {

@@ -67,6 +67,7 @@ class Applier {
   Status CreateFolder(const TarHeader& header, const std::string& name);
   Status WriteFile(const TarHeader& header, const std::string& name, TarReader& reader);
   Status Link(const TarHeader& header, const std::string& name);
+  Status CopyBytes(int from, int to) const;
   Status CopyUp(std::string_view target, const std::string& name);
   Status SetMetadata(const TarHeader& header, const std::string& name);
   Status SetXattr(const std::string& name, const std::string& key, const std::string& value);
@@ -323,6 +324,22 @@ Status Applier::Link(const TarHeader& header, const std::string& name) {
   return OkStatus();
 }
 
+Status Applier::CopyBytes(int from, int to) const {
+  std::string buffer;
+  for (;;) {
+    ssize_t count = ::copy_file_range(from, nullptr, to, nullptr, 1 << 30, 0);
+    if (count < 0 && (errno == EXDEV || errno == EOPNOTSUPP)) {  // a layer that is used from afar
+      buffer.resize(1 << 20);
+      count = ::read(from, buffer.data(), buffer.size());
+      if (count > 0) {
+        RETURN_IF_ERROR(WriteAll(to, std::string_view(buffer).substr(0, static_cast<size_t>(count))));
+      }
+    }
+    if (count < 0) return Fail(errno, "copy");
+    if (count == 0) return OkStatus();
+  }
+}
+
 // The target is a file of a lower layer: its copy takes the new name, and the old one is
 // linked to it, as overlayfs does it for link(2).
 Status Applier::CopyUp(std::string_view target, const std::string& name) {
@@ -340,11 +357,7 @@ Status Applier::CopyUp(std::string_view target, const std::string& name) {
     UniqueFd to(::openat(parent_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                          st->st_mode & 07777));
     if (!to.valid()) return Fail(errno, "open");
-    for (;;) {
-      ssize_t count = ::copy_file_range(from.get(), nullptr, to.get(), nullptr, 1 << 30, 0);
-      if (count < 0) return Fail(errno, "copy");
-      if (count == 0) break;
-    }
+    RETURN_IF_ERROR(CopyBytes(from.get(), to.get()));
     file_bytes_ += st->st_size;
     return OkStatus();
   }

@@ -156,6 +156,8 @@ class SessionTable {
   virtual ~SessionTable() = default;
   // Waits up to `wait` for the session to appear. NOT_FOUND in the reference's words.
   virtual StatusOr<ClientSessionPtr> Get(std::string_view id, std::chrono::milliseconds wait) = 0;
+  // Those that are there now.
+  virtual std::vector<std::string> Ids() { return {}; }
 };
 
 // Tries `call` with each session in turn until one gives an answer other than UNAVAILABLE or

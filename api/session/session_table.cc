@@ -34,6 +34,13 @@ StatusOr<worker::ClientSessionPtr> LiveSessions::Get(std::string_view id,
   return worker::ClientSessionPtr(entry->second);
 }
 
+std::vector<std::string> LiveSessions::Ids() {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, session] : sessions_) ids.push_back(id);
+  return ids;
+}
+
 Status LiveSessions::Serve(const SessionFacts& facts, ByteStream& stream, std::stop_token stop) {
   ASSIGN_OR_RETURN(auto tunnel, Tunnel::Start(stream));
   auto session = std::make_shared<LiveSession>(facts, tunnel->ReleaseGrpcFd());

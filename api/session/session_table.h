@@ -7,6 +7,7 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "api/session/live_session.h"
 #include "api/tunnel/tunnel.h"
@@ -21,6 +22,7 @@ class LiveSessions : public worker::SessionTable {
   // before ':' in the id keeps vertices apart and is not looked at.
   StatusOr<worker::ClientSessionPtr> Get(std::string_view id,
                                          std::chrono::milliseconds wait) override;
+  std::vector<std::string> Ids() override;
 
   // Serves one session over `stream` until the client goes, health checks fail, or
   // `stop` fires. Blocks.

@@ -103,7 +103,9 @@ Status DiskSnapshots::Remove(const std::string& id) {
 }  // namespace
 
 StatusOr<SnapshotKind> ParseSnapshotKind(std::string_view name) {
-  if (name.empty() || name == "auto" || name == "overlayfs") return SnapshotKind::kOverlay;
+  if (name.empty() || name == "auto" || name == "overlayfs" || name == "stargz") {
+    return SnapshotKind::kOverlay;
+  }
   if (name == "native") return SnapshotKind::kNative;
   if (name == "fuse-overlayfs") return SnapshotKind::kFuseOverlay;
   return InvalidArgumentError(StrCat("unknown snapshotter: ", Quote(name)));

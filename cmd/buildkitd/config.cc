@@ -222,7 +222,8 @@ void ReadWorker(const Reader& reader, WorkerConfig* worker, Status* status) {
   reader.String("apparmor-profile", "ApparmorProfile", &worker->apparmor_profile);
   reader.Bool("selinux", "SELinux", &worker->selinux);
   reader.Int("max-parallelism", "MaxParallelism", &worker->max_parallelism);
-  // Known, checked and without effect here: id maps, stargz.
+  // Known, checked and without effect here: id maps, and how the reference's snapshotter
+  // fetches (chunks are fetched when they are read, and kept in a bounded file).
   std::string remap;
   reader.String("userRemapUnsupported", "UserRemapUnsupported", &remap);
   reader.Sub("stargzSnapshotter", "config.OCIConfig.StargzSnapshotterConfig");

@@ -117,7 +117,10 @@ TEST(Workers, ASnapshotterBehindASocketKeepsItsName) {
   Config config;
   config.oci.snapshotter = "overlayfs";
   EXPECT_EQ(ChooseSnapshotter(config).value_or(""), "overlayfs");
+  config.oci.snapshotter = "stargz";
+  EXPECT_EQ(ChooseSnapshotter(config).value_or(""), "stargz");
   config.oci.snapshotter = "of-its-own";
+  EXPECT_FALSE(ChooseSnapshotter(config).ok());
   config.oci.proxy_snapshotter_path = "/dev/null";
   EXPECT_EQ(ChooseSnapshotter(config).value_or(""), "of-its-own");
   config.oci.proxy_snapshotter_path = "/nowhere/no.sock";

@@ -175,11 +175,11 @@ struct Daemon::Graph {
   std::unique_ptr<cache::Snapshotter> snapshots;
   std::unique_ptr<cache::Database> database;
   std::unique_ptr<cache::ContentStore> content;
-  std::unique_ptr<cache::RefStore> refs;
-  std::unique_ptr<cache::StoredKeyIndex> keys;
-  std::unique_ptr<control::History> history;
   api::LiveSessions sessions;
   std::shared_ptr<oci::Registry> registry;
+  std::unique_ptr<cache::RefStore> refs;  // layers may be read through the two above
+  std::unique_ptr<cache::StoredKeyIndex> keys;
+  std::unique_ptr<control::History> history;
   std::shared_ptr<api::ContainerdImages> images;  // like the lease
   std::unique_ptr<worker::ImageResolver> image_resolver;
   std::unique_ptr<worker::cdi::CdiDevices> devices;
@@ -285,8 +285,11 @@ Status Daemon::Graph::OpenState(const Config& config, const std::string& snapsho
   } else {
     ASSIGN_OR_RETURN(content, cache::OpenContentStore(JoinPath(config.root, "content")));
   }
+  registry = std::make_shared<oci::Registry>(RegistryHostsOf(config));
   ASSIGN_OR_RETURN(refs, cache::RefStore::Open({.root = config.root,
                                                 .snapshotter = snapshotter,
+                                                .late_blobs =
+                                                    worker::NewLateBlobs(registry, sessions),
                                                 .remote_snapshots = snapshots.get(),
                                                 .content = content.get(),
                                                 .database = database.get()}));
@@ -309,7 +312,6 @@ Status Daemon::Graph::OpenState(const Config& config, const std::string& snapsho
 Status Daemon::Graph::OpenWorker(const Config& config, const api::WorkerFacts& facts) {
   llb::SetSshKeyScan(worker::ScanSshHost);
   worker::WorkerOptions options;
-  registry = std::make_shared<oci::Registry>(RegistryHostsOf(config));
   options.root = JoinPath(config.root, "worker");
   options.id = facts.id;
   options.refs = refs.get();

@@ -71,7 +71,9 @@ StatusOr<std::string> ChooseSnapshotter(const Config& config) {
                                 ": no such file or directory"));
   }
   if (name.empty() || name == "auto") return ProbeSnapshotter(config.root);
-  if (name == "overlayfs" || name == "native" || name == "fuse-overlayfs") return name;
+  for (std::string_view known : {"overlayfs", "native", "fuse-overlayfs", "stargz"}) {
+    if (name == known) return name;
+  }
   return InvalidArgumentError(StrCat("unknown snapshotter name: ", Quote(name)));
 }
 

@@ -66,7 +66,7 @@ class RegistryCacheBackend : public CacheBackend {
       CacheOrigin::Opened opened;
       ASSIGN_OR_RETURN(opened.root, registry->Resolve(own));
       opened.place = own.ref.Name();
-      opened.blobs = NewRegistryBlobs(registry, std::move(own));
+      opened.blobs = NewRegistryBlobs(registry, std::move(own), sessions);
       return opened;
     };
     return origin;

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "cache/content/blob_place.h"
+#include "cache/content/blob_ranges.h"
 #include "cache/pull_watcher.h"
 #include "oci/reference.h"
 
@@ -58,6 +59,7 @@ Status ReadAttr(const std::string& key, const std::string& value, ImageAttrs& at
 // Tells of layers under the image's own step, whoever it is that needs them.
 class ShownBlobs : public cache::WatchedBlobs,
                    public cache::BlobPlace,
+                   public cache::RangedBlobs,
                    private cache::PullWatcher {
  public:
   ShownBlobs(std::shared_ptr<cache::BlobSource> blobs, std::shared_ptr<solver::LateWork> work)
@@ -69,6 +71,7 @@ class ShownBlobs : public cache::WatchedBlobs,
   std::string RepositoryOf(const oci::Descriptor& blob) override {
     return cache::RepositoryOf(*blobs_, blob);
   }
+  std::shared_ptr<cache::BlobRanges> Ranges() override { return cache::RangesOf(*blobs_); }
 
  private:
   void Begin() override { work_->Begin(); }

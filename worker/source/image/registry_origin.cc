@@ -5,12 +5,15 @@
 #include <mutex>
 
 #include "base/strings.h"
+#include "base/time.h"
 #include "cache/content/blob_place.h"
+#include "cache/content/blob_ranges.h"
 
 namespace kiln::worker {
 namespace {
 
 constexpr int kReadTries = 3;
+constexpr int64_t kRangeNanos = 10'000'000'000;
 
 class SessionAuth : public oci::RegistryAuth {
  public:
@@ -113,10 +116,69 @@ class RegistryReader : public cache::BlobReader {
   mutable uint64_t at_ = 0;                          // guarded by mutex_
 };
 
-class RegistryBlobs : public cache::BlobSource, public cache::BlobPlace {
+// Files of a layer are read when steps come to them, which may be builds later: any client
+// that is there may have the credentials.
+class LateAuth : public oci::RegistryAuth {
  public:
-  RegistryBlobs(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call)
+  explicit LateAuth(SessionTable& sessions) : sessions_(sessions) {}
+  StatusOr<oci::RegistryLogin> Login(const std::string& host) override {
+    for (const std::string& id : sessions_.Ids()) {
+      StatusOr<oci::RegistryLogin> login = SessionAuth(sessions_, {id}).Login(host);
+      if (login.ok() && !login->secret.empty()) return login;
+    }
+    return oci::RegistryLogin{};
+  }
+  StatusOr<oci::RegistryToken> FetchToken(const oci::TokenQuery& query) override {
+    for (const std::string& id : sessions_.Ids()) {
+      StatusOr<oci::RegistryToken> token = SessionAuth(sessions_, {id}).FetchToken(query);
+      if (token.ok()) return token;
+    }
+    return UnimplementedError("no session has tokens");
+  }
+  std::string identity() const override { return "late"; }
+
+ private:
+  SessionTable& sessions_;
+};
+
+class RegistryRanges : public cache::BlobRanges {
+ public:
+  RegistryRanges(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call)
       : registry_(std::move(registry)), call_(std::move(call)) {}
+  StatusOr<std::string> ReadRange(const oci::Descriptor& blob, uint64_t offset, uint64_t length,
+                                  std::stop_token stop) override {
+    oci::RegistryCall call = call_;
+    call.stop = std::move(stop);
+    const Time begun = Now();
+    for (int attempt = 1;; ++attempt) {
+      StatusOr<std::string> bytes = registry_->ReadRange(call, blob, offset, length);
+      const StatusCode code = bytes.status().code();
+      const bool again = code == StatusCode::kDataLoss || code == StatusCode::kUnavailable;
+      // Somebody waits in read(2): silence is borne once.
+      const bool late = Now().nanos - begun.nanos > kRangeNanos;
+      if (!again || attempt == kReadTries || late) {
+        return code == StatusCode::kDataLoss ? UnavailableError(bytes.status().message()) : bytes;
+      }
+    }
+  }
+
+ private:
+  const std::shared_ptr<oci::Registry> registry_;
+  const oci::RegistryCall call_;
+};
+
+class RegistryBlobs : public cache::BlobSource, public cache::BlobPlace, public cache::RangedBlobs {
+ public:
+  // `late` is who asks for ranges.
+  RegistryBlobs(std::shared_ptr<oci::Registry> registry, oci::RegistryCall call,
+                std::shared_ptr<oci::RegistryAuth> late)
+      : registry_(std::move(registry)), call_(std::move(call)), late_(std::move(late)) {}
+  std::shared_ptr<cache::BlobRanges> Ranges() override {
+    oci::RegistryCall call = call_;
+    call.auth = late_;
+    call.stop = {};
+    return std::make_shared<RegistryRanges>(registry_, std::move(call));
+  }
   StatusOr<std::unique_ptr<cache::BlobReader>> Open(const oci::Descriptor& blob) override {
     auto reader = std::make_unique<RegistryReader>(registry_, call_, blob);
     RETURN_IF_ERROR(reader->Begin());
@@ -127,12 +189,14 @@ class RegistryBlobs : public cache::BlobSource, public cache::BlobPlace {
  private:
   std::shared_ptr<oci::Registry> registry_;
   oci::RegistryCall call_;
+  std::shared_ptr<oci::RegistryAuth> late_;
 };
 
 class RegistryOrigin : public ImageOrigin {
  public:
-  RegistryOrigin(std::shared_ptr<oci::Registry> registry, std::shared_ptr<oci::RegistryAuth> auth)
-      : registry_(std::move(registry)), auth_(std::move(auth)) {}
+  RegistryOrigin(std::shared_ptr<oci::Registry> registry, std::shared_ptr<oci::RegistryAuth> auth,
+                 std::shared_ptr<oci::RegistryAuth> late)
+      : registry_(std::move(registry)), auth_(std::move(auth)), late_(std::move(late)) {}
 
   StatusOr<oci::Descriptor> Resolve(const std::string& ref) override {
     ASSIGN_OR_RETURN(oci::RegistryCall call, CallFor(ref));
@@ -140,7 +204,7 @@ class RegistryOrigin : public ImageOrigin {
   }
   std::shared_ptr<cache::BlobSource> Blobs(const std::string& ref) override {
     StatusOr<oci::RegistryCall> call = CallFor(ref);
-    return std::make_shared<RegistryBlobs>(registry_, call.value_or(oci::RegistryCall{}));
+    return std::make_shared<RegistryBlobs>(registry_, call.value_or(oci::RegistryCall{}), late_);
   }
 
   Status ReadBlob(const std::string& ref, const Digest& digest,
@@ -173,6 +237,7 @@ class RegistryOrigin : public ImageOrigin {
   }
   std::shared_ptr<oci::Registry> registry_;
   std::shared_ptr<oci::RegistryAuth> auth_;
+  std::shared_ptr<oci::RegistryAuth> late_;
 };
 
 }  // namespace
@@ -183,14 +248,31 @@ std::shared_ptr<oci::RegistryAuth> NewSessionAuth(SessionTable& sessions,
 }
 
 std::shared_ptr<cache::BlobSource> NewRegistryBlobs(std::shared_ptr<oci::Registry> registry,
-                                                    oci::RegistryCall call) {
-  return std::make_shared<RegistryBlobs>(std::move(registry), std::move(call));
+                                                    oci::RegistryCall call,
+                                                    SessionTable& sessions) {
+  return std::make_shared<RegistryBlobs>(std::move(registry), std::move(call),
+                                         std::make_shared<LateAuth>(sessions));
+}
+
+std::function<std::shared_ptr<cache::BlobSource>(const std::string&)> NewLateBlobs(
+    std::shared_ptr<oci::Registry> registry, SessionTable& sessions) {
+  return [registry = std::move(registry),
+          late = std::make_shared<LateAuth>(sessions)](const std::string& repository)
+             -> std::shared_ptr<cache::BlobSource> {
+    StatusOr<oci::Reference> ref = oci::ParseReference(repository);
+    if (!ref.ok()) return nullptr;
+    return std::make_shared<RegistryBlobs>(registry,
+                                           oci::RegistryCall{.ref = *std::move(ref), .auth = late},
+                                           late);
+  };
 }
 
 RegistryOriginFn NewRegistryOrigins(std::shared_ptr<oci::Registry> registry,
                                     SessionTable& sessions) {
-  return [registry = std::move(registry), &sessions](const ImageQuery& query) {
-    return std::make_shared<RegistryOrigin>(registry, NewSessionAuth(sessions, query.sessions));
+  return [registry = std::move(registry), &sessions,
+          late = std::make_shared<LateAuth>(sessions)](const ImageQuery& query) {
+    return std::make_shared<RegistryOrigin>(registry, NewSessionAuth(sessions, query.sessions),
+                                            late);
   };
 }
 
