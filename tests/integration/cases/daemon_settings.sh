@@ -65,6 +65,16 @@ has "$W/log" " 100"
 has "$W/log" "[output clipped, log limit 1000B reached]"
 grep -qE '^#[0-9]+ [0-9.]+ 1000$' "$W/log" && fail "more than 1000 bytes come"
 
+daemon_stop
+# By the second, from the step's start: what comes after a while has room again.
+printf 'FROM base\nRUN seq 600; sleep 3; echo after a while\n' >"$W/ctx/Dockerfile"
+BUILDKIT_STEP_LOG_MAX_SPEED=1000 daemon_start
+build --no-cache 2>"$W/log"
+has "$W/log" "[output clipped, log limit 1000B/s reached]"
+grep -qE '^#[0-9]+ [0-9.]+ 599$' "$W/log" && fail "more than 1000 bytes in the first second"
+has "$W/log" " 100"
+grep -qE '^#[0-9]+ [0-9.]+ after a while$' "$W/log" || { cat "$W/log" >&2; fail "nothing comes later"; }
+
 # Platforms: of an index, and a variant among them.
 cat >"$W/ctx/Dockerfile" <<'D'
 FROM scratch

@@ -31,6 +31,19 @@ daemon_stop
 
 daemon_start --addr "$TCP" "${server[@]}" --tlscacert "$C/ca.crt"
 ask "${client[@]}" || { cat "$W/log" >&2; fail "a client with a certificate"; }
+# The three files by a folder, in either way to name them.
+for names in "ca.pem cert.pem key.pem" "ca.crt tls.crt tls.key"; do
+  read -r ca cert key_file <<<"$names"
+  mkdir "$W/tls-$ca"
+  ! ask --tlsdir "$W/tls-$ca" || fail "a folder without files"
+  has "$W/log" "directory did not contain one of the needed files: ca.pem or ca.crt"
+  cp "$C/ca.crt" "$W/tls-$ca/$ca"
+  cp "$C/client.crt" "$W/tls-$ca/$cert"
+  cp "$C/client.key" "$W/tls-$ca/$key_file"
+  ask --tlsdir "$W/tls-$ca" || { cat "$W/log" >&2; fail "--tlsdir with $names"; }
+done
+! ask --tlsdir "$W/tls-ca.pem" --tlscacert "$C/ca.crt" || fail "certificates named twice"
+has "$W/log" "cannot specify tlsdir and tlscacert/tlscert/tlskey at the same time"
 BUILDKIT_HOST=$TCP
 "$BUILDCTL" "${client[@]}" build --frontend dockerfile.v0 --local context="$W/ctx" --local dockerfile="$W/ctx" \
   --oci-layout base="$BASE" --opt context:base="oci-layout://base@$BASE_DIGEST" \
