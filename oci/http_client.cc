@@ -375,8 +375,10 @@ StatusOr<std::unique_ptr<HttpResponse>> HttpClient::Do(const HttpRequest& reques
     Status head = response->ReadHead(request.method == "HEAD");
     if (head.ok()) return std::unique_ptr<HttpResponse>(std::move(response));
     if (request.stop.stop_requested()) return CancelledError("context canceled");
-    // An idle connection that the server closed meanwhile: once more, on a new one.
-    bool again = reused && !request.stream;
+    // An idle connection that the server closed meanwhile: once more, on a new one. Silence
+    // is something else, and would be borne once for each idle connection.
+    const bool silent = (error ? ErrorText(error) : head.message()) == "i/o timeout";
+    bool again = reused && !request.stream && !silent;
     if (!again) return error ? UnavailableError(ErrorText(error)) : head;
   }
 }
