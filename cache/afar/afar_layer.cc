@@ -15,6 +15,8 @@ namespace {
 // Small files lie beside those that are read next; who reads on gets more at a time.
 constexpr uint64_t kWindow = 32 << 10;
 constexpr uint64_t kMaxWindow = 4 << 20;
+// A source that is silent, not gone, is not waited for again at once: the kernel asks twice.
+constexpr auto kSlow = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -90,17 +92,19 @@ Status AfarLayer::ReadChunk(uint32_t chunk, uint64_t offset, std::span<char> out
     if (here) return OkStatus();
     lock.lock();
     if (BusyLocked(stream)) continue;
-    if (!failed_.ok() && failed_at_ > arrived) return failed_;
+    if (!failed_.ok() && (failed_at_ > arrived || arrived < patience_)) return failed_;
     break;
   }
   const uint32_t end = WindowLocked(stream);
   for (uint32_t i = stream; i < end; ++i) busy_.insert(i);
   lock.unlock();
+  const auto begun = std::chrono::steady_clock::now();
   Status status = Fetch(stream, end, chunk, offset, out);
   lock.lock();
   for (uint32_t i = stream; i < end; ++i) busy_.erase(i);
   failed_ = status.code() == StatusCode::kDataLoss ? OkStatus() : status;  // other bytes may do
   failed_at_ = std::chrono::steady_clock::now();
+  if (failed_at_ - begun > kSlow) patience_ = failed_at_ + kSlow;
   done_.notify_all();
   lock.unlock();
   if (!status.ok() && !stop_.stop_requested()) {

@@ -33,7 +33,7 @@ class AfarLayer {
   const oci::EstargzTree& tree() const { return tree_; }
   // Fills `out` from `offset` of a file, up to its end. Every byte is one that the table of
   // contents vouches for. A source that fails is told of in the log; who waits for it then
-  // fails with it, who comes later asks it again.
+  // fails with it, who comes later asks it again; some seconds later if it was silent.
   StatusOr<size_t> Read(uint32_t node, uint64_t offset, std::span<char> out);
   int64_t bytes() const { return chunks_->bytes(); }  // on disk
   // Reads end, and fail from here on.
@@ -65,6 +65,7 @@ class AfarLayer {
   uint64_t window_ = 0;          // bytes to fetch at a time
   Status failed_;                // the last fetch, if it did
   std::chrono::steady_clock::time_point failed_at_;
+  std::chrono::steady_clock::time_point patience_;  // until then a failure stands
 };
 
 }  // namespace kiln::cache
