@@ -27,7 +27,8 @@ Texts List(const json& value, const char* key) {
 }
 
 TEST(Pattern, IgnoreFilesReadAsTheReferenceReadsThem) {
-  for (const json& item : Golden("patterns.json")["ignoreFiles"]) {
+  const json items = Golden("patterns.json")["ignoreFiles"];
+  for (const json& item : items) {
     EXPECT_EQ(ReadIgnoreFile(item["text"].get<std::string>()), List(item, "patterns")) << item;
   }
 }
@@ -111,7 +112,8 @@ class FakeTree : public LinkTree {
 };
 
 TEST(PatternWalk, KeepsWhatTheReferenceKeeps) {
-  for (const json& item : Golden("patterns.json")["walks"]) {
+  const json items = Golden("patterns.json")["walks"];
+  for (const json& item : items) {
     const FakeTree tree(item["tree"]);
     const auto include = FollowedIncludes(tree, List(item, "include"), List(item, "followPaths"));
     ASSERT_TRUE(include.ok()) << item;

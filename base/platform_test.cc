@@ -17,7 +17,8 @@ json Golden() {
 
 TEST(Platform, ParsesAndFormatsLikeTheReference) {
   if (DefaultPlatform().architecture != "amd64") GTEST_SKIP() << "measured on amd64";
-  for (const json& item : Golden()["parse"]) {
+  const json items = Golden()["parse"];
+  for (const json& item : items) {
     const StatusOr<Platform> platform = ParsePlatform(item["input"].get<std::string>());
     if (item.contains("error")) {
       EXPECT_EQ(platform.status().message(), item["error"]) << item;
@@ -36,7 +37,8 @@ TEST(Platform, ParsesAndFormatsLikeTheReference) {
 }
 
 TEST(Platform, RunsWhatTheReferenceRuns) {
-  for (const json& item : Golden()["match"]) {
+  const json items = Golden()["match"];
+  for (const json& item : items) {
     const StatusOr<Platform> have = ParsePlatform(item["matcher"].get<std::string>());
     const StatusOr<Platform> wanted = ParsePlatform(item["platform"].get<std::string>());
     ASSERT_TRUE(have.ok() && wanted.ok()) << item;

@@ -381,7 +381,8 @@ TEST_P(RefStoreSuite, PruneKeepsTheLimitAndTheRecent) {
 TEST_P(RefStoreSuite, AFileOfTwoTreesCountsOnce) {
   auto sum = [&] {
     int64_t bytes = 0;
-    for (const UsageRecord& record : store_->Usage({}).value()) bytes += record.size;
+    const std::vector<UsageRecord> records = store_->Usage({}).value();
+    for (const UsageRecord& record : records) bytes += record.size;
     return bytes;
   };
   constexpr int64_t kFile = 400'000;
