@@ -9,10 +9,13 @@
 #include "base/strings.h"
 #include "oci/estargz.h"
 #include "oci/tar.h"
+#include "oci/testing/packed_layer.h"
 
 namespace kiln::oci {
 namespace {
 
+using testing::Noise;
+using testing::TarEntry;
 using Kind = EstargzNode::Kind;
 
 struct Blob {
@@ -27,36 +30,12 @@ struct Blob {
   }
 };
 
-// An archive of entries and their bytes, as our exporter packs it.
-Blob Pack(const std::vector<std::pair<TarHeader, std::string>>& entries) {
+Blob BlobOf(const testing::PackedEntries& entries) {
+  auto [bytes, notes] = testing::Pack(entries);
   Blob blob;
-  auto compressor = NewEstargzCompressor(std::nullopt, AppendTo(blob.bytes));
-  TarWriter tar([&](std::string_view bytes) { return compressor->Write(bytes); });
-  for (auto [header, data] : entries) {
-    header.size = static_cast<int64_t>(data.size());
-    EXPECT_TRUE(tar.WriteHeader(header).ok());
-    EXPECT_TRUE(tar.Write(data).ok());
-  }
-  EXPECT_TRUE(tar.Close().ok());
-  EXPECT_TRUE(compressor->Finish().ok());
-  blob.toc = Digest::Trusted(compressor->Notes().at(std::string(kTocDigestNote)));
+  blob.bytes = std::move(bytes);
+  blob.toc = Digest::Trusted(notes.at(std::string(kTocDigestNote)));
   return blob;
-}
-
-TarHeader Entry(char type, std::string name, std::string link = "") {
-  TarHeader header;
-  header.type = type;
-  header.name = std::move(name);
-  header.link_name = std::move(link);
-  header.mode = type == '5' ? 0755 : 0644;
-  return header;
-}
-
-std::string Noise(size_t bytes) {
-  std::string noise(bytes, '\0');
-  uint32_t state = 1;
-  for (char& c : noise) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
-  return noise;
 }
 
 uint32_t Walk(const EstargzTree& tree, std::string_view path) {
@@ -83,23 +62,23 @@ StatusOr<std::string> FileOf(const EstargzTree& tree, std::string_view path, Blo
 }
 
 TEST(EstargzReader, GivesTheFilesOfOurOwnArchives) {
-  TarHeader special = Entry('0', "usr/bin/tool");
+  TarHeader special = TarEntry('0', "usr/bin/tool");
   special.mode = 04755;
   special.uid = 7;
   special.gid = 8;
   special.mtime = {1700000000, 0};
   special.pax["SCHILY.xattr.security.capability"] = std::string("\1\0\2", 3);
-  TarHeader device = Entry('3', "dev/tty");
+  TarHeader device = TarEntry('3', "dev/tty");
   device.dev_major = 5;
   const std::string large = Noise((9 << 20) + 17);
-  Blob blob = Pack({{Entry('5', "usr/"), ""},
-                    {Entry('5', "usr/bin/"), ""},
+  Blob blob = BlobOf({{TarEntry('5', "usr/"), ""},
+                      {TarEntry('5', "usr/bin/"), ""},
                     {special, "small"},
-                    {Entry('0', "large"), large},
-                    {Entry('1', "usr/again", "usr/bin/tool"), ""},
-                    {Entry('2', "sh", "/usr/bin/tool"), ""},
-                    {Entry('0', "empty"), ""},
-                    {Entry('5', "dev/"), ""},
+                      {TarEntry('0', "large"), large},
+                      {TarEntry('1', "usr/again", "usr/bin/tool"), ""},
+                      {TarEntry('2', "sh", "/usr/bin/tool"), ""},
+                      {TarEntry('0', "empty"), ""},
+                      {TarEntry('5', "dev/"), ""},
                     {device, ""}});
   auto tree = ReadEstargzTree(blob.Reader(), blob.bytes.size(), blob.toc);
   ASSERT_TRUE(tree.ok()) << tree.status();
@@ -125,20 +104,20 @@ TEST(EstargzReader, GivesTheFilesOfOurOwnArchives) {
 
 TEST(EstargzReader, ReadsATableThatIsLargerThanTheFirstRead) {
   std::vector<std::pair<TarHeader, std::string>> entries;
-  for (int i = 0; i < 3000; ++i) entries.emplace_back(Entry('0', StrCat("file", i)), StrCat(i));
-  Blob blob = Pack(entries);
+  for (int i = 0; i < 3000; ++i) entries.emplace_back(TarEntry('0', StrCat("file", i)), StrCat(i));
+  Blob blob = BlobOf(entries);
   auto tree = ReadEstargzTree(blob.Reader(), blob.bytes.size(), blob.toc);
   ASSERT_TRUE(tree.ok()) << tree.status();
   EXPECT_EQ(FileOf(*tree, "file2999", blob).value_or(""), "2999");
 }
 
 TEST(EstargzReader, MarksWhatALayerHides) {
-  Blob blob = Pack({{Entry('5', "d/"), ""},
-                    {Entry('0', "d/.wh..wh..opq"), ""},
-                    {Entry('0', ".wh.gone"), ""},
-                    {Entry('0', "deep/.wh.er"), ""},
-                    {Entry('0', ".wh.made"), ""},
-                    {Entry('5', "made/"), ""}});
+  Blob blob = BlobOf({{TarEntry('5', "d/"), ""},
+                      {TarEntry('0', "d/.wh..wh..opq"), ""},
+                      {TarEntry('0', ".wh.gone"), ""},
+                      {TarEntry('0', "deep/.wh.er"), ""},
+                      {TarEntry('0', ".wh.made"), ""},
+                      {TarEntry('5', "made/"), ""}});
   auto tree = ReadEstargzTree(blob.Reader(), blob.bytes.size(), blob.toc);
   ASSERT_TRUE(tree.ok()) << tree.status();
   EXPECT_TRUE(tree->has_whiteouts());
@@ -151,7 +130,7 @@ TEST(EstargzReader, MarksWhatALayerHides) {
 }
 
 TEST(EstargzReader, RefusesOtherBytesThanTheManifestAndTheTableName) {
-  Blob blob = Pack({{Entry('0', "file"), Noise(1000)}});
+  Blob blob = BlobOf({{TarEntry('0', "file"), Noise(1000)}});
   EXPECT_EQ(ReadEstargzTree(blob.Reader(), blob.bytes.size(), Digest::Of("x")).status().code(),
             StatusCode::kDataLoss);
   EXPECT_EQ(ReadEstargzTree(blob.Reader(), blob.bytes.size() - 1, blob.toc).status().code(),
@@ -159,7 +138,7 @@ TEST(EstargzReader, RefusesOtherBytesThanTheManifestAndTheTableName) {
   auto tree = ReadEstargzTree(blob.Reader(), blob.bytes.size(), blob.toc);
   ASSERT_TRUE(tree.ok());
   // Right as gzip, and another file.
-  Blob other = Pack({{Entry('0', "file"), Noise(1001).substr(1)}});
+  Blob other = BlobOf({{TarEntry('0', "file"), Noise(1001).substr(1)}});
   EXPECT_EQ(FileOf(*tree, "file", other).status().code(), StatusCode::kDataLoss);
   blob.bytes[tree->streams()[0].offset + 20] ^= 1;
   EXPECT_EQ(FileOf(*tree, "file", blob).status().code(), StatusCode::kDataLoss);

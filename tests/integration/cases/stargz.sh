@@ -137,7 +137,10 @@ has "$W/buildkitd.log" "the manifest has no digest of a table of contents"
 
 # A registry that goes away fails who reads, in no time, and only until it is back.
 "$BUILDCTL" prune --all >/dev/null
-printf 'FROM %s/k/lazy:1\nRUN cat /data/small && sleep 3 && cat /data/large3 >/made\n' "$REG" >"$W/ctx/Dockerfile"
+cat >"$W/ctx/Dockerfile" <<D
+FROM $REG/k/lazy:1
+RUN cat /data/small && while busybox wget -q -O /dev/null http://$REG/v2/; do sleep 0.1; done && cat /data/large3 >/made
+D
 build >"$W/log1" 2>&1 &
 build_pid=$!
 wait_for 20 grep -q "[0-9] few" "$W/log1" || { cat "$W/log1" >&2; fail "no step begins"; }
