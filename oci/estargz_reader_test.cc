@@ -73,13 +73,13 @@ TEST(EstargzReader, GivesTheFilesOfOurOwnArchives) {
   const std::string large = Noise((9 << 20) + 17);
   Blob blob = BlobOf({{TarEntry('5', "usr/"), ""},
                       {TarEntry('5', "usr/bin/"), ""},
-                    {special, "small"},
+                      {special, "small"},
                       {TarEntry('0', "large"), large},
                       {TarEntry('1', "usr/again", "usr/bin/tool"), ""},
                       {TarEntry('2', "sh", "/usr/bin/tool"), ""},
                       {TarEntry('0', "empty"), ""},
                       {TarEntry('5', "dev/"), ""},
-                    {device, ""}});
+                      {device, ""}});
   auto tree = ReadEstargzTree(blob.Reader(), blob.bytes.size(), blob.toc);
   ASSERT_TRUE(tree.ok()) << tree.status();
   EXPECT_LT(blob.read, 64u << 10);
